@@ -1,0 +1,113 @@
+"""What a detector is: texts and vectors in, scores out. No I/O, no clock, no network."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from inferwatch.schemas.scores import Evidence
+
+F32 = npt.NDArray[np.float32]
+
+
+class Field(StrEnum):
+    """Parts of an inference a detector may read."""
+
+    INPUT = "input"
+    OUTPUT = "output"
+    CONTEXTS = "contexts"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """The texts of one inference, already redacted and cut to the configured length."""
+
+    input: str = ""
+    output: str = ""
+    contexts: tuple[str, ...] = ()
+
+
+class Encoder(Protocol):
+    """Turns texts into vectors. ``revision`` names weights and pooling: vectors of two revisions never meet."""
+
+    revision: str
+    dim: int
+
+    def encode(self, texts: Sequence[str]) -> F32:
+        """Return (n, dim) float32 with rows of L2 norm 1; the order is that of ``texts``."""
+        ...
+
+
+class Batch:
+    """Items to score together, with the vectors of every text the detectors asked for.
+
+    Args:
+        items: n inferences.
+        index: text -> row of ``vectors``.
+        vectors: (m, dim) float32, rows of L2 norm 1.
+    """
+
+    def __init__(self, items: Sequence[Item], index: Mapping[str, int], vectors: F32) -> None:
+        self.items = items
+        self._index = index
+        self._vectors = vectors
+
+    def embed(self, texts: Sequence[str]) -> F32:
+        """Return the (len(texts), dim) vectors of texts that ``Detector.texts`` named; KeyError for others."""
+        return self._vectors[[self._index[text] for text in texts]]
+
+    @classmethod
+    def encode(cls, items: Sequence[Item], detectors: Iterable[Detector], encoder: Encoder) -> Batch:
+        """Run the one encoder pass over the distinct texts that ``detectors`` need of ``items``."""
+        detectors = list(detectors)
+        wanted = dict.fromkeys(text for item in items for detector in detectors for text in detector.texts(item))
+        texts = list(wanted)
+        vectors = encoder.encode(texts) if texts else np.empty((0, encoder.dim), np.float32)
+        return cls(items, {text: row for row, text in enumerate(texts)}, vectors)
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """One named score for each item of a batch.
+
+    ``values`` is (n,) float32 in [0, 1], higher is worse, NaN where the detector abstained;
+    ``abstained[i]`` then holds a short stable reason (``no contexts``) and is empty elsewhere.
+    """
+
+    name: str
+    values: F32
+    abstained: tuple[str, ...]
+    evidence: tuple[tuple[Evidence, ...], ...]
+
+    def __post_init__(self) -> None:
+        n = len(self.values)
+        if len(self.abstained) != n or len(self.evidence) != n:
+            raise ValueError(f"{self.name}: {n} values, {len(self.abstained)} reasons, {len(self.evidence)} evidences")
+
+
+class Detector(ABC):
+    """Base class of every detector, found by the entry point group ``inferwatch.detectors``.
+
+    ``emits`` maps each score name to its default threshold, from which on a row counts as a hit.
+    Laws (see ``checks``): scoring a batch equals scoring one by one, in any order; a score is in [0, 1] or
+    NaN with a reason; ``score`` looks up only vectors of texts that ``texts`` named.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+    reads: ClassVar[frozenset[Field]]
+    emits: ClassVar[Mapping[str, float]]
+
+    @abstractmethod
+    def texts(self, item: Item) -> Iterable[str]:
+        """Return the texts of ``item`` whose vectors ``score`` will look up."""
+
+    @abstractmethod
+    def score(self, batch: Batch) -> tuple[Scores, ...]:
+        """Return one ``Scores`` for each name in ``emits``; row i depends on item i only."""

@@ -1,0 +1,233 @@
+"""InferenceLog v1: one LLM call as it comes off the wire.
+
+Names follow the OpenTelemetry GenAI semantic conventions where those have one. Unknown fields are never
+an error: scalars move into ``tags``, the rest is ignored.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from inferwatch.schemas.errors import InvalidRecord
+
+SCHEMA_VERSION = 1
+EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
+"""Nothing logged an LLM call before this; an earlier time is a unit mistake (seconds for milliseconds)."""
+TAG_LIMIT = 256
+"""Characters kept of an unknown scalar field that moves into ``tags``."""
+
+
+class Message(BaseModel):
+    """One chat message: ``content`` as text, or OpenTelemetry ``parts`` of which the text parts count."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    role: str
+    content: str | None = None
+    parts: list[dict[str, Any]] | None = None
+
+    @property
+    def text(self) -> str:
+        if self.content is not None:
+            return self.content
+        texts = (part.get("content") for part in self.parts or [] if part.get("type") == "text")
+        return "\n".join(text for text in texts if isinstance(text, str))
+
+
+Text = str | list[Message]
+
+
+def _instant(value: object) -> object:
+    """Accept RFC 3339 text or epoch milliseconds; refuse what is neither."""
+    if isinstance(value, bool):
+        raise ValueError("must be RFC 3339 text or epoch milliseconds, got a boolean")
+    if isinstance(value, int | float):
+        if not math.isfinite(value):
+            raise ValueError(f"must be finite, got {value}")
+        try:
+            return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=value)
+        except OverflowError as error:
+            raise ValueError(f"must be epoch milliseconds, got {value}") from error
+    if isinstance(value, str) and not any(mark in value for mark in "Tt "):
+        raise ValueError(f"must be RFC 3339 text or epoch milliseconds, got {value!r}")
+    return value
+
+
+def _utc(value: datetime) -> datetime:
+    return value.astimezone(UTC)
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_instant), AfterValidator(_utc)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+Name = Annotated[str, Field(min_length=1, max_length=512)]
+
+
+class Usage(BaseModel):
+    """Token counts. Input includes cached tokens and output includes reasoning tokens (OTel GenAI)."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cache_read_tokens: Count | None = None
+    reasoning_tokens: Count | None = None
+
+
+class InferenceLog(BaseModel):
+    """One LLM call. Required: ``id``, ``timestamp``, ``application`` and one of ``input``/``output``."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", title="InferenceLog v1")
+
+    schema_version: Literal[1] = 1
+    id: Name = Field(description="Unique within the application; a second record with it is a duplicate.")
+    timestamp: Instant = Field(description="When the call ended: RFC 3339 with zone, or epoch milliseconds.")
+    application: Name
+    model: str = ""
+    provider: str = ""
+    operation: str = "chat"
+    prompt_name: str = ""
+    prompt_version: str = ""
+    input: Text | None = Field(default=None, description="What the user sent: text or chat messages.")
+    output: Text | None = Field(default=None, description="What the model answered: text or chat messages.")
+    system: str = ""
+    contexts: tuple[str, ...] = Field(default=(), description="Retrieved texts the answer should rest on.")
+    samples: tuple[str, ...] = Field(default=(), description="Alternative outputs to the same input.")
+    logprobs: tuple[Finite, ...] = ()
+    embedding: tuple[Finite, ...] = ()
+    embedding_model: str = ""
+    usage: Usage = Usage()
+    cost_usd: Amount | None = None
+    latency_ms: Amount | None = None
+    time_to_first_token_ms: Amount | None = None
+    error: str = ""
+    finish_reason: str = ""
+    conversation_id: str = ""
+    trace_id: str = ""
+    span_id: str = ""
+    user_id: str = ""
+    tenant: str = ""
+    tags: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent_and_unknown_is_a_tag(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        known = {name: value for name, value in data.items() if name in cls.model_fields and value is not None}
+        extra = {
+            name: str(value)[:TAG_LIMIT]
+            for name, value in data.items()
+            if name not in cls.model_fields and isinstance(value, str | int | float | bool)
+        }
+        if extra and isinstance(known.get("tags", {}), dict):
+            known["tags"] = extra | known.get("tags", {})
+        return known
+
+    @model_validator(mode="after")
+    def _something_was_said(self) -> InferenceLog:
+        if self.input is None and self.output is None:
+            raise ValueError("missing_field: one of 'input' and 'output' is required")
+        if not self.input_text.strip() and not self.output_text.strip():
+            raise ValueError("empty_text: 'input' and 'output' hold no text; one of them must")
+        return self
+
+    @property
+    def input_text(self) -> str:
+        """The text to judge as the user's words: the text itself, or the user messages joined."""
+        return _joined(self.input, "user")
+
+    @property
+    def output_text(self) -> str:
+        """The text to judge as the model's words: the text itself, or the assistant messages joined."""
+        return _joined(self.output, "assistant")
+
+
+def _joined(value: Text | None, role: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    chosen = [message for message in value if message.role == role] or value
+    return "\n".join(filter(None, (message.text for message in chosen)))
+
+
+def parse(data: object, *, latest: datetime | None = None) -> InferenceLog:
+    """Build an InferenceLog from decoded JSON.
+
+    Args:
+        data: what the JSON decoder returned.
+        latest: a later ``timestamp`` is refused; pass the record's arrival time plus the allowed clock skew.
+
+    Raises:
+        InvalidRecord: with reason ``not_an_object``, ``missing_field``, ``wrong_type``, ``empty_text``,
+            ``unknown_schema_version``, ``timestamp_invalid``, ``timestamp_too_old`` or ``timestamp_in_future``.
+    """
+    if not isinstance(data, dict):
+        raise InvalidRecord("not_an_object", f"a record must be a JSON object, got {type(data).__name__}")
+    version = data.get("schema_version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION or isinstance(version, bool):
+        raise InvalidRecord(
+            "unknown_schema_version", f"'schema_version' must be {SCHEMA_VERSION} or absent, got {version!r:.80}"
+        )
+    try:
+        record = InferenceLog.model_validate(data)
+    except ValidationError as error:
+        raise _explain(error) from error
+    if record.timestamp < EARLIEST:
+        raise InvalidRecord(
+            "timestamp_too_old",
+            f"'timestamp' {record.timestamp.isoformat()} is before {EARLIEST:%Y-%m-%d}; "
+            f"numbers are epoch milliseconds, not seconds (got {data['timestamp']!r:.80})",
+        )
+    if latest is not None and record.timestamp > latest:
+        raise InvalidRecord(
+            "timestamp_in_future",
+            f"'timestamp' {record.timestamp.isoformat()} is later than the allowed {latest.isoformat()}",
+        )
+    return record
+
+
+def _explain(error: ValidationError) -> InvalidRecord:
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "record"
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        return InvalidRecord("missing_field", f"'{field}' is required")
+    if not first["loc"] and ": " in message:
+        reason, _, detail = message.partition(": ")
+        return InvalidRecord(reason, detail)
+    value = repr(first.get("input"))[:80]
+    if field == "timestamp":
+        return InvalidRecord("timestamp_invalid", f"'timestamp': {message}; got {value}")
+    return InvalidRecord("wrong_type", f"'{field}': {message}; got {value}")
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of the wire format.
+
+    ``timestamp`` is spelled out because the wire takes text or a number where the model holds one type.
+    """
+    schema = InferenceLog.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["properties"]["timestamp"] = {
+        "description": InferenceLog.model_fields["timestamp"].description,
+        "anyOf": [{"type": "string", "format": "date-time"}, {"type": "number", "description": "epoch milliseconds"}],
+    }
+    schema["anyOf"] = [{"required": ["input"]}, {"required": ["output"]}]
+    schema["additionalProperties"] = True
+    return schema

@@ -1,0 +1,234 @@
+"""The one validated configuration tree. Reading files and the environment is ``infra.configuration``'s work."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from inferwatch.schemas.rules import Duration, Rule
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """Base of every part of the tree: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class KafkaSettings(Section):
+    """Where the logs come from. Without ``bootstrap_servers``, ``inferwatch up`` and ``demo`` start a local broker."""
+
+    bootstrap_servers: str | None = None
+    topic: str = "inferwatch.inferences"
+    dead_letter_topic: str = "inferwatch.dead-letters"
+    partitions: Positive = 4
+    group_id: str = "inferwatch"
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    sasl_username: str = ""
+    sasl_password: SecretStr = SecretStr("")
+    ssl_cafile: str | None = None
+    ssl_certfile: str | None = None
+    ssl_keyfile: str | None = None
+    batch_records: Positive = Field(default=256, description="Most records scored and inserted together.")
+    batch_wait: Duration = Field(default=timedelta(milliseconds=500), description="Longest wait to fill a batch.")
+    session_timeout: Duration = timedelta(seconds=45)
+    max_poll_interval: Duration = timedelta(minutes=10)
+
+
+class RetentionSettings(Section):
+    """Days each table keeps its rows; ClickHouse drops them by TTL."""
+
+    inferences_days: Positive = 90
+    embeddings_days: Positive = 30
+    window_metrics_days: Positive = 400
+    alerts_days: Positive = 400
+    dead_letters_days: Positive = 30
+
+
+class StoreSettings(Section):
+    """ClickHouse, always: ``clickhouse://user:password@host:8123/db`` or the embedded ``chdb:///folder``."""
+
+    dsn: SecretStr = SecretStr("chdb://.inferwatch/store")
+    database: str = Field(default="inferwatch", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")
+    cluster: str | None = Field(
+        default=None, description="Name of a ClickHouse cluster: DDL runs ON CLUSTER, replicated."
+    )
+    retention: RetentionSettings = RetentionSettings()
+
+    @property
+    def embedded(self) -> bool:
+        return self.dsn.get_secret_value().startswith("chdb:")
+
+
+class EncoderSettings(Section):
+    """The one sentence encoder. ``model`` is ``bundled`` or a folder; nothing is downloaded at run time."""
+
+    model: str = "bundled"
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="auto: bfloat16 where the CPU computes it natively."
+    )
+    threads: int = Field(default=0, ge=0, description="0: as many as the machine has cores.")
+    batch_size: Positive = 64
+    cache_texts: int = Field(default=50_000, ge=0, description="Distinct texts whose vectors are remembered.")
+
+
+class DetectorSettings(Section):
+    """Which detectors run, and from which score on a row counts as a hit in ``<score>.rate``."""
+
+    enabled: tuple[str, ...] = ("toxicity", "hallucination")
+    thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
+
+
+class DriftSettings(Section):
+    """Embedding drift of each application's windows against a frozen reference."""
+
+    fields: tuple[Literal["input", "output"], ...] = ("input", "output")
+    window_rows: Positive = Field(default=500, description="Hash-determined sample of a window that is tested.")
+    min_rows: int = Field(default=30, ge=10, description="A window with fewer vectors has no drift number.")
+    reference_rows: int = Field(default=1000, ge=50)
+    permutations: int = Field(default=999, ge=99)
+    auto_reference: bool = Field(default=True, description="Freeze the first windows as reference where there is none.")
+
+
+class WindowSettings(Section):
+    """Tumbling event-time windows, aligned to the Unix epoch."""
+
+    size: Duration = timedelta(minutes=5)
+    allowed_lateness: Duration = Field(default=timedelta(seconds=30), description="How long after its end it closes.")
+    idle_timeout: Duration = Field(
+        default=timedelta(seconds=60), description="A partition silent this long is not waited for."
+    )
+    revise_for: Duration = Field(
+        default=timedelta(hours=24), description="Late rows republish a closed window this long."
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> WindowSettings:
+        if self.size < timedelta(seconds=1) or self.size > timedelta(days=1):
+            raise ValueError(f"size must be between 1s and 1d, got {self.size}")
+        if timedelta(days=1) % self.size:
+            raise ValueError(f"size must divide one day evenly, got {self.size}")
+        return self
+
+
+class SegmentSettings(Section):
+    """Columns (``model``, ``prompt_version``, ``tenant``, ...) or ``tags.<name>`` to compute every metric by."""
+
+    dimensions: tuple[
+        Annotated[
+            str,
+            Field(pattern=r"^(model|provider|operation|prompt_name|prompt_version|tenant|tags\.[A-Za-z0-9_.-]{1,64})$"),
+        ],
+        ...,
+    ] = ("model", "prompt_version")
+    max_values: int = Field(default=50, ge=1, le=1000, description="Largest values kept; the rest become __other__.")
+
+
+class PrivacySettings(Section):
+    """What of a text may reach the store."""
+
+    redact: bool = True
+    store_text: bool = Field(default=True, description="false: scores, vectors and lengths only.")
+
+
+class LimitSettings(Section):
+    """Bounds on one record."""
+
+    max_text_chars: int = Field(default=100_000, ge=1000, description="Longer texts are cut, with a marker.")
+    max_future: Duration = Field(default=timedelta(minutes=5), description="Clock skew allowed of a timestamp.")
+
+
+class SlackReceiver(Section):
+    """A Slack incoming webhook."""
+
+    type: Literal["slack"]
+    name: str
+    webhook_url: SecretStr
+
+
+class PagerDutyReceiver(Section):
+    """A PagerDuty Events API v2 integration."""
+
+    type: Literal["pagerduty"]
+    name: str
+    routing_key: SecretStr
+    url: str = "https://events.pagerduty.com/v2/enqueue"
+
+
+class WebhookReceiver(Section):
+    """Any HTTP endpoint that takes our JSON; ``secret`` signs the body (HMAC-SHA256)."""
+
+    type: Literal["webhook"]
+    name: str
+    url: SecretStr
+    secret: SecretStr | None = None
+
+
+Receiver = Annotated[SlackReceiver | PagerDutyReceiver | WebhookReceiver, Field(discriminator="type")]
+
+
+class WebSettings(Section):
+    """Dashboard, API and SQL endpoint. Without ``password`` it must listen on a loopback address."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8123, ge=0, le=65535)
+    public_url: str = ""
+    user: str = "default"
+    password: SecretStr = SecretStr("")
+    sql_max_seconds: Positive = 30
+    sql_max_memory_mb: Positive = 2048
+    sql_max_rows: Positive = 100_000
+
+    @model_validator(mode="after")
+    def _no_open_door(self) -> WebSettings:
+        if self.host not in ("127.0.0.1", "::1", "localhost") and not self.password.get_secret_value():
+            raise ValueError(f"password is required when host is not a loopback address, got host={self.host!r}")
+        return self
+
+    @property
+    def url(self) -> str:
+        return self.public_url or f"http://{self.host}:{self.port}"
+
+
+class Settings(Section):
+    """Everything a process needs to know, validated before it starts."""
+
+    kafka: KafkaSettings = KafkaSettings()
+    store: StoreSettings = StoreSettings()
+    encoder: EncoderSettings = EncoderSettings()
+    detectors: DetectorSettings = DetectorSettings()
+    drift: DriftSettings = DriftSettings()
+    windows: WindowSettings = WindowSettings()
+    segments: SegmentSettings = SegmentSettings()
+    privacy: PrivacySettings = PrivacySettings()
+    limits: LimitSettings = LimitSettings()
+    rules: tuple[Rule, ...] = ()
+    receivers: tuple[Receiver, ...] = ()
+    web: WebSettings = WebSettings()
+
+    @model_validator(mode="after")
+    def _names_meet(self) -> Settings:
+        _unique("rules", [rule.name for rule in self.rules])
+        names = [receiver.name for receiver in self.receivers]
+        _unique("receivers", names)
+        for rule in self.rules:
+            for wanted in rule.receivers:
+                if wanted not in names:
+                    raise ValueError(f"rule {rule.name!r} names receiver {wanted!r}; known: {names or 'none'}")
+            for dimension in rule.group_by:
+                if dimension not in self.segments.dimensions:
+                    raise ValueError(
+                        f"rule {rule.name!r} groups by {dimension!r}; "
+                        f"segments.dimensions has {list(self.segments.dimensions)}"
+                    )
+        return self
+
+
+def _unique(what: str, names: list[Any]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{what} must have unique names, got {twice} twice")
