@@ -73,7 +73,7 @@ def _utc(value: datetime) -> datetime:
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant), AfterValidator(_utc)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Name = Annotated[str, Field(min_length=1, max_length=512)]
 
 

@@ -1,0 +1,127 @@
+"""Rows of one window -> its metrics, by SQL on the deduplicated view.
+
+The numbers are a pure function of the rows, bit for bit: counts are integers, means are sums of decimals (exact
+whatever the order in which threads add them), quantiles are exact order statistics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import nan, sqrt
+from typing import Any
+
+from inferwatch.schemas.metrics import WindowMetric, wilson
+from inferwatch.schemas.settings import SegmentSettings
+from inferwatch.schemas.windows import ALL, OTHER, SeriesKey, Window
+from inferwatch.streams.ports import Store
+
+IN_WINDOW = "timestamp >= {start:DateTime64(3, 'UTC')} AND timestamp < {end:DateTime64(3, 'UTC')}"
+
+_FIXED = """
+    count() AS total,
+    countIf(error != '') AS errors,
+    count(latency_ms) AS latency_n,
+    quantileExact(0.5)(latency_ms) AS latency_p50,
+    quantileExact(0.95)(latency_ms) AS latency_p95,
+    count(input_tokens) AS input_n,
+    sum(input_tokens) AS input_sum,
+    count(output_tokens) AS output_n,
+    sum(output_tokens) AS output_sum,
+    sum(output_chars) AS output_chars_sum,
+    count(cost_usd) AS cost_n,
+    sum(toDecimal128(cost_usd, 9)) AS cost_sum"""
+
+
+def aggregate(
+    store: Store, window: Window, segments: SegmentSettings, thresholds: Mapping[str, float]
+) -> list[WindowMetric]:
+    """Return the metrics of every series that has rows in ``window``, drift excepted.
+
+    Args:
+        store: where the rows are.
+        window: the half-open event-time interval.
+        segments: dimensions to compute by, and how many values of each to keep; the rest is ``__other__``.
+            A row without a value is in no segment of that dimension.
+        thresholds: score name -> from which score on a row counts as a hit in ``<score>.rate``.
+    """
+    found: list[WindowMetric] = []
+    for dimension in (ALL, *segments.dimensions):
+        sql, parameters = _query(dimension, segments.max_values, thresholds)
+        rows = store.query(sql, parameters | {"start": window.start, "end": window.end})
+        for row in rows.to_pylist():
+            series = SeriesKey(row["application"], dimension, row["segment"])
+            found.extend(_metrics(window, series, row, thresholds))
+    return found
+
+
+def segment_expression(dimension: str) -> str:
+    """Return the SQL expression of a segment dimension; its name was validated with the settings."""
+    return f"tags['{dimension.removeprefix('tags.')}']" if dimension.startswith("tags.") else dimension
+
+
+def _query(dimension: str, max_values: int, thresholds: Mapping[str, float]) -> tuple[str, dict[str, Any]]:
+    parameters: dict[str, Any] = {}
+    columns = [_FIXED]
+    for place, (name, threshold) in enumerate(thresholds.items()):
+        parameters |= {f"name{place}": name, f"threshold{place}": threshold}
+        score = f"scores[{{name{place}:String}}]"
+        scored = f"mapContains(scores, {{name{place}:String}})"
+        columns += [
+            f"countIf({scored}) AS n{place}",
+            f"countIf({scored} AND {score} >= {{threshold{place}:Float64}}) AS hits{place}",
+            f"sumIf(toDecimal128({score}, 12), {scored}) AS sum{place}",
+            f"sumIf(toDecimal128(toFloat64({score}) * {score}, 12), {scored}) AS squares{place}",
+        ]
+    body = ", ".join(columns)
+    if dimension == ALL:
+        return (
+            f"SELECT application, '{ALL}' AS segment, {body} FROM inferences WHERE {IN_WINDOW} GROUP BY application",
+            (parameters),
+        )
+    value = segment_expression(dimension)
+    parameters["max_values"] = max_values
+    # The largest values of each application keep their name; ties go to the smaller name, so that the choice
+    # is a function of the rows.
+    return (
+        "WITH kept AS (SELECT application, value FROM ("
+        f"SELECT application, {value} AS value, count() AS rows FROM inferences WHERE {IN_WINDOW} AND value != '' "
+        "GROUP BY application, value ORDER BY rows DESC, value LIMIT {max_values:UInt32} BY application)) "
+        f"SELECT application, if((application, {value}) IN kept, {value}, '{OTHER}') AS segment, {body} "
+        f"FROM inferences WHERE {IN_WINDOW} AND {value} != '' GROUP BY application, segment",
+        parameters,
+    )
+
+
+def _metrics(
+    window: Window, series: SeriesKey, row: dict[str, Any], thresholds: Mapping[str, float]
+) -> Iterator[WindowMetric]:
+    total = int(row["total"])
+
+    def metric(name: str, value: float, n: int, interval: tuple[float, float] = (nan, nan)) -> WindowMetric:
+        return WindowMetric(window, series, name, value if n else nan, n, total, *interval)
+
+    def rate(name: str, hits: int, n: int) -> WindowMetric:
+        return metric(name, hits / n if n else nan, n, wilson(hits, n))
+
+    yield metric("inferences", total, total)
+    yield rate("error.rate", int(row["errors"]), total)
+    yield metric("latency_ms.p50", row["latency_p50"], row["latency_n"])
+    yield metric("latency_ms.p95", row["latency_p95"], row["latency_n"])
+    yield metric("input_tokens.mean", (row["input_sum"] or 0) / (row["input_n"] or 1), row["input_n"])
+    yield metric("output_tokens.mean", (row["output_sum"] or 0) / (row["output_n"] or 1), row["output_n"])
+    yield metric("output_chars.mean", row["output_chars_sum"] / total, total)
+    yield metric("cost_usd.sum", float(row["cost_sum"] or 0), row["cost_n"])
+    for place, name in enumerate(thresholds):
+        n = int(row[f"n{place}"])
+        yield rate(f"{name}.coverage", n, total)
+        yield rate(f"{name}.rate", int(row[f"hits{place}"]), n)
+        mean = float(row[f"sum{place}"]) / n if n else nan
+        yield metric(f"{name}.mean", mean, n, _interval(mean, float(row[f"squares{place}"]), n))
+
+
+def _interval(mean: float, squares: float, n: int) -> tuple[float, float]:
+    """Return the 95 % normal interval of a mean from its sum of squares; (NaN, NaN) for fewer than two rows."""
+    if n < 2:
+        return nan, nan
+    half = 1.959963984540054 * sqrt(max(0.0, squares / n - mean * mean) * n / (n - 1) / n)
+    return mean - half, mean + half

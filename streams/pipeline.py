@@ -1,0 +1,183 @@
+"""Read this file first: a batch of raw records becomes rows. The source does not matter (Kafka, files).
+
+    prepare: decode -> redact -> one encoder pass over the distinct texts -> detectors score -> Arrow tables
+    commit:  duplicates out -> dead letters, embeddings, inferences, progress inserted, in that order
+
+``prepare`` is arithmetic and may run while an earlier batch is being committed. ``commit`` is idempotent: a
+record's row is a function of the record, its sorting key (application, timestamp, id) does not depend on the
+batch it came in, and the views read one row per key. So a batch may be delivered again, whole or cut
+differently, after any crash, and no number in a view changes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from inferwatch.detectors.base import F32, Batch, Detector, Encoder, Item, Scores
+from inferwatch.schemas.clock import Clock
+from inferwatch.schemas.errors import InvalidRecord
+from inferwatch.schemas.inference import InferenceLog
+from inferwatch.schemas.settings import Settings
+from inferwatch.streams import rows
+from inferwatch.streams.decode import decode
+from inferwatch.streams.duplicates import find_duplicates
+from inferwatch.streams.ports import DeadLetter, RawRecord, Store
+from inferwatch.streams.redact import redact
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One readable record: where it came from, what it says, and its texts as they may be seen and stored."""
+
+    record: RawRecord
+    log: InferenceLog
+    item: Item
+    system: str
+    redactions: int
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A scored batch, ready to be committed. ``vectors`` maps a drift field to (entries, dim) float32."""
+
+    records: tuple[RawRecord, ...]
+    entries: tuple[Entry, ...]
+    scores: tuple[Scores, ...]
+    vectors: dict[str, F32]
+    dead_letters: tuple[DeadLetter, ...]
+
+
+class Pipeline:
+    """Scores batches of raw records and stores them.
+
+    Args:
+        settings: the validated configuration.
+        encoder: the one sentence encoder.
+        detectors: each scores every record or abstains.
+        store: where the rows go.
+        clock: stamps ``ingested_at``; no number depends on it.
+    """
+
+    def __init__(
+        self, settings: Settings, encoder: Encoder, detectors: Sequence[Detector], store: Store, clock: Clock
+    ) -> None:
+        self._settings = settings
+        self._encoder = encoder
+        self._detectors = tuple(detectors)
+        self._store = store
+        self._clock = clock
+
+    def prepare(self, records: Sequence[RawRecord]) -> Prepared:
+        """Decode and score ``records``. Unreadable ones become dead letters; they never raise."""
+        entries: list[Entry] = []
+        letters: list[DeadLetter] = []
+        for record in records:
+            try:
+                entries.append(self._read(record))
+            except InvalidRecord as error:
+                letters.append(DeadLetter(record, error.reason, error.detail))
+        items = [entry.item for entry in entries]
+        fields = self._settings.drift.fields
+        also = [text for item in items for field in fields if (text := str(getattr(item, field))).strip()]
+        batch = Batch.encode(items, self._detectors, self._encoder, also=also)
+        scores = tuple(score for detector in self._detectors for score in _score(detector, batch))
+        vectors: dict[str, F32] = {field: _gather(batch, items, field, self._encoder.dim) for field in fields}
+        return Prepared(tuple(records), tuple(entries), scores, vectors, tuple(letters))
+
+    def commit(self, prepared: Prepared) -> tuple[DeadLetter, ...]:
+        """Insert a prepared batch and return every dead letter of it, duplicates included.
+
+        Raises:
+            StoreUnavailable: nothing is lost; call again with the same batch.
+        """
+        now = self._clock.now()
+        duplicates = find_duplicates(self._store, prepared.entries)
+        kept = [row for row in range(len(prepared.entries)) if row not in duplicates]
+        letters = (*prepared.dead_letters, *duplicates.values())
+        if letters:
+            self._insert("dead_letters_raw", rows.dead_letters(letters, self._settings, now), letters)
+        if kept:
+            stored = [prepared.entries[row].record for row in kept]
+            embeddings = rows.embeddings(prepared, kept, self._encoder.revision, now)
+            if embeddings.num_rows:
+                self._insert("embeddings_raw", embeddings, stored)
+            versions = {detector.name: detector.version for detector in self._detectors}
+            table = rows.inferences(prepared, kept, self._settings, versions, self._encoder.revision, now)
+            self._insert("inferences_raw", table, stored)
+        if prepared.records:
+            # Progress is written last: what it covers is stored. It also moves over dead letters.
+            self._insert("progress_raw", rows.progress(prepared, now), prepared.records)
+        return letters
+
+    def _insert(self, table: str, data: pa.Table, source: Sequence[RawRecord | DeadLetter]) -> None:
+        self._store.insert(table, data, token=rows.token(source))
+
+    def _read(self, record: RawRecord) -> Entry:
+        log = decode(record, max_future=self._settings.limits.max_future)
+        limit = self._settings.limits.max_text_chars
+        redactions = 0
+        truncated = False
+
+        def clean(text: str) -> str:
+            nonlocal redactions, truncated
+            if len(text) > limit:
+                text = f"{text[:limit]} […cut from {len(text)} characters]"
+                truncated = True
+            if not self._settings.privacy.redact:
+                return text
+            text, found = redact(text)
+            redactions += found
+            return text
+
+        item = Item(clean(log.input_text), clean(log.output_text), tuple(clean(text) for text in log.contexts))
+        system = clean(log.system)
+        log = log.model_copy(
+            update={"error": clean(log.error), "tags": {name: clean(value) for name, value in log.tags.items()}}
+        )
+        return Entry(record, log, item, system, redactions, truncated)
+
+
+def _gather(batch: Batch, items: Sequence[Item], field: str, dim: int) -> F32:
+    """Return (n, dim) vectors of one field, NaN where the text is blank."""
+    texts = [str(getattr(item, field)) for item in items]
+    found = np.full((len(items), dim), np.nan, np.float32)
+    present = [row for row, text in enumerate(texts) if text.strip()]
+    if present:
+        found[present] = batch.embed([texts[row] for row in present])
+    return found
+
+
+def _score(detector: Detector, batch: Batch) -> tuple[Scores, ...]:
+    """Score a batch; when that raises, score item by item, so that one item cannot silence its neighbours."""
+    if not batch.items:
+        return ()
+    try:
+        return detector.score(batch)
+    except Exception:
+        logger.exception("detector %s failed on a batch of %d; scoring one by one", detector.name, len(batch.items))
+    singles = [_score_one(detector, batch.only(row)) for row in range(len(batch.items))]
+    return tuple(
+        Scores(
+            name,
+            np.concatenate([single[place].values for single in singles]),
+            tuple(single[place].abstained[0] for single in singles),
+            tuple(single[place].evidence[0] for single in singles),
+        )
+        for place, name in enumerate(detector.emits)
+    )
+
+
+def _score_one(detector: Detector, batch: Batch) -> tuple[Scores, ...]:
+    try:
+        return detector.score(batch)
+    except Exception as error:  # a plug-in may raise anything; the row abstains and coverage shows it
+        reason = f"detector failed: {type(error).__name__}"
+        return tuple(Scores(name, np.full(1, np.nan, np.float32), (reason,), ((),)) for name in detector.emits)
