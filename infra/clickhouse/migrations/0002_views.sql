@@ -11,8 +11,9 @@ SELECT topic, partition, max(next_offset) AS next_offset, max(max_timestamp) AS 
 FROM ${database}.progress_raw GROUP BY topic, partition;
 
 CREATE OR REPLACE VIEW ${database}.windows ${on_cluster} AS
-SELECT window_start, window_end, argMax(rows, revision) AS rows, max(revision) AS revision, argMax(closed_at, revision) AS closed_at
-FROM ${database}.windows_raw GROUP BY window_start, window_end;
+SELECT w.window_start AS window_start, w.window_end AS window_end, argMax(w.rows, w.revision) AS rows,
+    argMax(w.closed_at, w.revision) AS closed_at, max(w.revision) AS revision
+FROM ${database}.windows_raw AS w GROUP BY w.window_start, w.window_end;
 
 -- The latest published revision of every window; every revision ever published is in window_metrics_raw.
 CREATE OR REPLACE VIEW ${database}.window_metrics ${on_cluster} AS

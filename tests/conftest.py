@@ -1,0 +1,33 @@
+"""Fixtures for every test.
+
+The embedded engine holds one folder per process: one after the other works, two at once do not. ``store`` gives each
+test its own folder and closes it. A test that needs two stores at once opens the second on the same folder with
+another database: ``migrate(settings := store_settings.model_copy(update={"database": "other"}))`` and
+``open_store(settings)``. A store a test opens itself must be closed before the test ends (``with open_store(…)``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from inferwatch.infra.clickhouse.migrate import migrate
+from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
+from inferwatch.schemas.settings import StoreSettings
+
+
+@pytest.fixture
+def store_settings(tmp_path: Path) -> StoreSettings:
+    """An embedded store in a fresh folder, not yet created."""
+    return StoreSettings(dsn=SecretStr(f"chdb://{tmp_path / 'store'}"))
+
+
+@pytest.fixture
+def store(store_settings: StoreSettings) -> Iterator[ClickHouseStore]:
+    """A fresh, migrated, embedded store: the real engine in this process."""
+    migrate(store_settings)
+    with open_store(store_settings) as opened:
+        yield opened
