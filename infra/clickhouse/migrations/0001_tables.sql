@@ -1,5 +1,6 @@
 -- Tables end in _raw and may hold a row more than once until ClickHouse merges; read the views of 0002, never these.
 -- ${…} is filled in by migrate.py: database, on_cluster, replicated, and the retention in days.
+-- Retention counts from the day a row arrived, not from its event time: replaying old logs must not lose them.
 
 CREATE TABLE IF NOT EXISTS ${database}.inferences_raw ${on_cluster} (
     topic LowCardinality(String),
@@ -46,7 +47,7 @@ CREATE TABLE IF NOT EXISTS ${database}.inferences_raw ${on_cluster} (
 ) ENGINE = ${replicated}ReplacingMergeTree(ingested_at)
 PARTITION BY toDate(timestamp)
 ORDER BY (application, timestamp, id)
-TTL toDateTime(timestamp) + INTERVAL ${inferences_days} DAY DELETE
+TTL toDateTime(ingested_at) + INTERVAL ${inferences_days} DAY DELETE
 SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 CREATE TABLE IF NOT EXISTS ${database}.embeddings_raw ${on_cluster} (
@@ -60,7 +61,7 @@ CREATE TABLE IF NOT EXISTS ${database}.embeddings_raw ${on_cluster} (
 ) ENGINE = ${replicated}ReplacingMergeTree(ingested_at)
 PARTITION BY toDate(timestamp)
 ORDER BY (application, field, timestamp, id)
-TTL toDateTime(timestamp) + INTERVAL ${embeddings_days} DAY DELETE
+TTL toDateTime(ingested_at) + INTERVAL ${embeddings_days} DAY DELETE
 SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 -- How far each source partition is stored, written after the rows themselves.
@@ -84,7 +85,7 @@ CREATE TABLE IF NOT EXISTS ${database}.windows_raw ${on_cluster} (
 ) ENGINE = ${replicated}ReplacingMergeTree(closed_at)
 PARTITION BY toYYYYMM(window_start)
 ORDER BY (window_start, window_end, revision)
-TTL toDateTime(window_end) + INTERVAL ${window_metrics_days} DAY DELETE
+TTL toDateTime(closed_at) + INTERVAL ${window_metrics_days} DAY DELETE
 SETTINGS non_replicated_deduplication_window = 1000;
 
 CREATE TABLE IF NOT EXISTS ${database}.window_metrics_raw ${on_cluster} (
@@ -105,7 +106,7 @@ CREATE TABLE IF NOT EXISTS ${database}.window_metrics_raw ${on_cluster} (
 ) ENGINE = ${replicated}ReplacingMergeTree(published_at)
 PARTITION BY toDate(window_start)
 ORDER BY (application, metric, segment_dimension, segment_value, window_start, window_end, revision)
-TTL toDateTime(window_end) + INTERVAL ${window_metrics_days} DAY DELETE
+TTL toDateTime(published_at) + INTERVAL ${window_metrics_days} DAY DELETE
 SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 -- Every transition of every alert instance; id is a function of (fingerprint, at, to_state).
@@ -129,7 +130,7 @@ CREATE TABLE IF NOT EXISTS ${database}.alerts_raw ${on_cluster} (
 ) ENGINE = ${replicated}ReplacingMergeTree(decided_at)
 PARTITION BY toYYYYMM(at)
 ORDER BY (fingerprint, at, id)
-TTL toDateTime(at) + INTERVAL ${alerts_days} DAY DELETE
+TTL toDateTime(decided_at) + INTERVAL ${alerts_days} DAY DELETE
 SETTINGS non_replicated_deduplication_window = 1000;
 
 -- Notifications to send: one row a notification and receiver, written with the transition that causes it.
@@ -143,7 +144,7 @@ CREATE TABLE IF NOT EXISTS ${database}.outbox_raw ${on_cluster} (
 ) ENGINE = ${replicated}ReplacingMergeTree(created_at)
 PARTITION BY toYYYYMM(at)
 ORDER BY (id, receiver)
-TTL toDateTime(at) + INTERVAL ${alerts_days} DAY DELETE
+TTL toDateTime(created_at) + INTERVAL ${alerts_days} DAY DELETE
 SETTINGS non_replicated_deduplication_window = 1000;
 
 -- What became of them: status is attempting, sent, retrying or failed.
@@ -202,7 +203,7 @@ CREATE TABLE IF NOT EXISTS ${database}.dead_letters_raw ${on_cluster} (
 ) ENGINE = ${replicated}ReplacingMergeTree(ingested_at)
 PARTITION BY toDate(timestamp)
 ORDER BY (topic, partition, offset)
-TTL toDateTime(timestamp) + INTERVAL ${dead_letters_days} DAY DELETE
+TTL toDateTime(ingested_at) + INTERVAL ${dead_letters_days} DAY DELETE
 SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 CREATE TABLE IF NOT EXISTS ${database}.feedback_raw ${on_cluster} (
@@ -220,7 +221,7 @@ CREATE TABLE IF NOT EXISTS ${database}.feedback_raw ${on_cluster} (
 ) ENGINE = ${replicated}ReplacingMergeTree(ingested_at)
 PARTITION BY toYYYYMM(timestamp)
 ORDER BY (application, id, timestamp, kind)
-TTL toDateTime(timestamp) + INTERVAL ${inferences_days} DAY DELETE
+TTL toDateTime(ingested_at) + INTERVAL ${inferences_days} DAY DELETE
 SETTINGS non_replicated_deduplication_window = 1000;
 
 CREATE TABLE IF NOT EXISTS ${database}.reviews_raw ${on_cluster} (
