@@ -11,12 +11,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from pydantic import SecretStr
 
 from inferwatch.infra.clickhouse.migrate import migrate
 from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
 from inferwatch.schemas.settings import StoreSettings
+
+# A busy machine is no reason to fail: examples are judged by what they show, not by how long they took.
+hypothesis.settings.register_profile(
+    "inferwatch", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], derandomize=True
+)
+hypothesis.settings.load_profile("inferwatch")
 
 
 @pytest.fixture

@@ -1,0 +1,227 @@
+"""A window's numbers are a function of its rows, however and how often it is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from math import isnan
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from inferwatch.infra.clickhouse.store import ClickHouseStore
+from inferwatch.schemas.clock import ManualClock, SystemClock
+from inferwatch.schemas.errors import Misconfigured, StoreUnavailable
+from inferwatch.schemas.metrics import WindowMetric
+from inferwatch.schemas.settings import Settings
+from inferwatch.schemas.windows import Window
+from inferwatch.streams.closing import Closer
+from inferwatch.streams.references import References
+
+DAY = datetime(2026, 3, 1, tzinfo=UTC)
+WINDOWS = {"size": "10m", "allowed_lateness": "30s", "idle_timeout": "60s"}
+DRIFT = {"min_rows": 10, "reference_rows": 100, "permutations": 99}
+
+
+class Recorder:
+    """Keeps what it was asked to decide."""
+
+    def __init__(self) -> None:
+        self.windows: list[Window] = []
+
+    def decide(self, window: Window, metrics: Sequence[WindowMetric]) -> None:
+        assert all(metric.window == window for metric in metrics)
+        self.windows.append(window)
+
+
+def closer(store: Any, clock: Any = None, decider: Any = None, **settings: Any) -> Closer:
+    tree = {"windows": WINDOWS, "drift": DRIFT} | settings
+    return Closer(
+        Settings.model_validate(tree),
+        store,
+        clock or SystemClock(),
+        decider or Recorder(),
+        "hashed-words-1",
+        {"length": 0.25},
+    )
+
+
+def metrics(store: ClickHouseStore, **where: str) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    """Everything published, NaN made comparable, without revision and time of publication."""
+    rows = store.query(
+        "SELECT window_start, application, segment_dimension, segment_value, metric, value, n, total, ci_low, ci_high "
+        "FROM window_metrics"
+    ).to_pylist()
+
+    def plain(value: Any) -> Any:
+        return "nan" if isinstance(value, float) and isnan(value) else value
+
+    keys = ("window_start", "application", "segment_dimension", "segment_value", "metric")
+    return {
+        tuple(row[key] for key in keys): tuple(plain(value) for key, value in row.items() if key not in keys)
+        for row in rows
+        if all(row[key] == value for key, value in where.items())
+    }
+
+
+def put(pipeline: Any, records: Sequence[Any], size: int = 64) -> None:
+    for start in range(0, len(records), size):
+        pipeline.commit(pipeline.prepare(records[start : start + size]))
+
+
+def test_a_window_closes_when_the_watermark_has_passed_it(store: ClickHouseStore, build: Any, record: Any) -> None:
+    recorder = Recorder()
+    closing = closer(store, decider=recorder)
+    pipeline = build(store)
+    put(pipeline, [record(n, minute=n) for n in range(11)])
+    assert closing.tick() == []  # the latest event is at 10:00, less 30 s of lateness
+    put(pipeline, [record(11, minute=10.6)])
+    assert closing.tick() == [Window(DAY, DAY + timedelta(minutes=10))]
+    assert closing.tick() == []
+    assert recorder.windows == [Window(DAY, DAY + timedelta(minutes=10))]
+    assert metrics(store, metric="inferences")[DAY, "shop", "__all__", "__all__", "inferences"][:3] == (10.0, 10, 10)
+
+
+def test_the_numbers_are_those_of_the_rows(store: ClickHouseStore, build: Any, record: Any) -> None:
+    rows = [
+        record(
+            n, minute=n / 10, output="x" * n, model="a" if n % 4 else "b", latency_ms=n, error="down" if n == 3 else ""
+        )
+        for n in range(40)
+    ]
+    put(build(store), rows)
+    closer(store).flush()
+    found = metrics(store)
+    whole = {key[4]: value for key, value in found.items() if key[2] == "__all__"}
+    scored = [n / 100 for n in range(1, 40)]
+    assert whole["length.coverage"][:3] == (39 / 40, 40, 40)
+    assert whole["length.rate"][:3] == (sum(score >= 0.25 for score in scored) / 39, 39, 40)
+    assert whole["length.mean"][0] == pytest.approx(np.mean(scored), abs=1e-7)
+    assert whole["error.rate"][0] == 1 / 40
+    assert whole["latency_ms.p50"][0] == pytest.approx(20, abs=1)
+    low, high = whole["length.rate"][3:]
+    assert low < whole["length.rate"][0] < high
+    models = {key[3]: value[0] for key, value in found.items() if key[2] == "model" and key[4] == "inferences"}
+    assert models == {"a": 30.0, "b": 10.0}
+
+
+def test_segments_beyond_the_cap_are_one(store: ClickHouseStore, build: Any, record: Any) -> None:
+    rows = [record(n, minute=0.001 * n, model=f"m{n % 1000:04}") for n in range(1500)]
+    put(build(store), rows, size=500)
+    closer(store, segments={"dimensions": ["model"], "max_values": 20}).flush()
+    counts = {key[3]: value[0] for key, value in metrics(store, segment_dimension="model", metric="inferences").items()}
+    assert len(counts) == 21
+    assert counts["__other__"] == 1500 - 40
+    assert sum(counts.values()) == 1500
+    assert set(counts) - {"__other__"} == {f"m{n:04}" for n in range(20)}
+
+
+def test_order_batches_and_repetition_change_no_number(store: ClickHouseStore, build: Any, record: Any) -> None:
+    rows = [record(n, minute=n / 10, model=f"m{n % 3}", cost_usd=0.1 * n) for n in range(400)]
+    pipeline = build(store)
+    put(pipeline, rows)
+    closing = closer(store)
+    closing.flush()
+    first = metrics(store)
+    put(pipeline, rows, size=37)
+    closing.flush()
+    assert metrics(store) == first
+    assert store.query("SELECT max(revision) AS r FROM windows").to_pylist() == [{"r": 0}]
+
+
+def test_late_rows_publish_a_higher_revision_and_no_second_decision(
+    store: ClickHouseStore, build: Any, record: Any
+) -> None:
+    recorder = Recorder()
+    clock = ManualClock(datetime.now(UTC))  # noqa: TID251
+    closing = closer(store, clock, recorder)
+    pipeline = build(store)
+    put(pipeline, [record(n, minute=n) for n in range(25)])
+    assert len(closing.tick()) == 2
+    put(pipeline, [record(100, minute=3.5), record(101, minute=23)])
+    assert closing.tick() == []  # looked for late rows a moment ago
+    clock.advance(timedelta(seconds=15))
+    assert closing.tick() == [Window(DAY, DAY + timedelta(minutes=10))]
+    windows = store.query("SELECT revision, rows FROM windows ORDER BY window_start").to_pylist()
+    assert windows == [{"revision": 1, "rows": 11}, {"revision": 0, "rows": 10}]
+    assert metrics(store, metric="inferences")[DAY, "shop", "__all__", "__all__", "inferences"][0] == 11
+    assert len(recorder.windows) == 2
+
+
+class FailingAt:
+    """A store that fails once, at the k-th insert, before or after doing it."""
+
+    def __init__(self, store: ClickHouseStore, k: int, *, after: bool) -> None:
+        self.store, self.k, self.after, self.calls = store, k, after, 0
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        return self.store.query(sql, parameters)
+
+    def insert(self, table: str, rows: pa.Table, *, token: str) -> None:
+        self.calls += 1
+        if self.calls == self.k and not self.after:
+            raise StoreUnavailable("refused")
+        self.store.insert(table, rows, token=token)
+        if self.calls == self.k:
+            raise StoreUnavailable("answered too late")
+
+
+def test_a_crash_at_any_insert_changes_no_number(
+    store: ClickHouseStore, store_settings: Any, build: Any, record: Any
+) -> None:
+    from inferwatch.infra.clickhouse.migrate import migrate
+    from inferwatch.infra.clickhouse.store import open_store
+
+    words = ["tea", "milk", "bread", "jam", "soup", "rice"]
+    rows = [record(n, minute=n / 8, input=f"{words[n % 5]} {words[n * n % 6]} {n % 7}") for n in range(400)]
+    put(build(store), rows)
+    counting = FailingAt(store, 0, after=False)
+    closer(counting).flush()
+    expected = metrics(store)
+    assert any(key[4] == "drift.input.p_value" and value[0] != "nan" for key, value in expected.items())
+    for k in range(1, counting.calls + 1, 3):
+        for after in (False, True):
+            other = store_settings.model_copy(update={"database": f"crash_{k}_{after:d}"})
+            migrate(other)
+            with open_store(other) as crashing:
+                put(build(crashing), rows)
+                with pytest.raises(StoreUnavailable):
+                    closer(FailingAt(crashing, k, after=after)).flush()
+                closer(crashing).flush()
+                assert metrics(crashing) == expected
+
+
+def test_drift_is_told_from_no_drift(store: ClickHouseStore, build: Any, record: Any) -> None:
+    words = ["tea", "milk", "bread", "jam", "soup", "rice"]
+    rows = [record(n, minute=n / 8, input=f"{words[n % 6]} {words[n * n % 5]}") for n in range(320)]
+    rows += [record(n, minute=n / 8, input=f"recall of the broken heater {n % 3}") for n in range(320, 400)]
+    put(build(store), rows)
+    closer(store).flush()
+    values = {key[0]: value[0] for key, value in metrics(store, metric="drift.input.p_value").items()}
+    assert [values[DAY + timedelta(minutes=10 * n)] for n in (0, 1)] == ["nan", "nan"]  # no reference yet
+    assert values[DAY + timedelta(minutes=20)] > 0.01
+    assert values[DAY + timedelta(minutes=40)] == pytest.approx(0.01)  # the floor of 99 permutations
+
+
+def test_references_are_built_listed_promoted_and_never_mixed(store: ClickHouseStore, build: Any, record: Any) -> None:
+    put(build(store), [record(n) for n in range(120)])
+    references = References(store, SystemClock())
+    end = DAY + timedelta(days=1)
+    first = references.build("shop", "input", DAY, end, rows=60)
+    assert (first.version, first.vectors.shape) == (1, (60, 32))
+    again = references.build("shop", "input", DAY, end, rows=60)
+    assert (again.version, again.ids) == (2, first.ids)
+    assert references.active("shop", "input", first.encoder_revision) is None
+    references.promote("shop", "input", "baseline", 2)
+    active = References(store, SystemClock()).active("shop", "input", first.encoder_revision)
+    assert active is not None
+    assert active.version == 2
+    np.testing.assert_array_equal(active.vectors, first.vectors)
+    assert references.active("shop", "input", "another-revision") is None
+    assert [(info.version, info.active) for info in references.list()] == [(1, False), (2, True)]
+    with pytest.raises(Misconfigured, match="it has: baseline v1, baseline v2"):
+        references.promote("shop", "input", "baseline", 9)
+    with pytest.raises(Misconfigured, match="holds 0 vectors, at least 50"):
+        references.build("shop", "input", end, end + timedelta(days=1))
