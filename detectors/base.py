@@ -104,12 +104,14 @@ class Detector(ABC):
     ``emits`` maps each score name to its default threshold, from which on a row counts as a hit.
     Laws (see ``checks``): scoring a batch equals scoring one by one, in any order; a score is in [0, 1] or
     NaN with a reason; ``score`` looks up only vectors of texts that ``texts`` named.
+    ``encoder_revision`` is that of the vectors its weights were fitted on; empty where any will do.
     """
 
     name: ClassVar[str]
     version: ClassVar[str]
     reads: ClassVar[frozenset[Field]]
     emits: ClassVar[Mapping[str, float]]
+    encoder_revision: str = ""
 
     @abstractmethod
     def texts(self, item: Item) -> Iterable[str]:

@@ -11,14 +11,13 @@ _BREAK = re.compile(
     r"""(?P<stop>[.!?…]++)["'”’»)\]*_]*+(?P<gap>\s*+)|[。！？｡।]++["'”’»」』)\]]*+\s*+|(?P<line>\s*+\n\s*+)|[^\S\n]++"""
 )
 _LAST_WORD = re.compile(r"[^\s(\[\"'“‘«]*$")
-_ABBREVIATIONS = frozenset(
-    (
-        "mr mrs ms dr prof rev gen sen rep gov st mt jr sr hon capt col lt sgt "
-        "vs etc e.g i.e eg ie cf al approx ca vol fig figs eq sec ch pp ed eds dept est ext "
-        "jan feb mar apr jun jul aug sept sep oct nov dec a.m p.m u.s u.k u.n e.u "
-        "z.b d.h bzw usw ggf str hr nr dipl inkl zzgl bspw p.ej sra srta ud uds av mme mlle "
-    ).split()
+_ABBREVIATION_LIST = (
+    "mr mrs ms dr prof rev gen sen rep gov st mt jr sr hon capt col lt sgt "
+    "vs etc e.g i.e eg ie cf al approx ca vol fig figs eq sec ch pp ed eds dept est ext "
+    "jan feb mar apr jun jul aug sept sep oct nov dec a.m p.m u.s u.k u.n e.u "
+    "z.b d.h bzw usw ggf str hr nr dipl inkl zzgl bspw p.ej sra srta ud uds av mme mlle "
 )
+_ABBREVIATIONS = frozenset(_ABBREVIATION_LIST.split())
 _LOOK_BACK = 24
 
 

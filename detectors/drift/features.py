@@ -13,7 +13,7 @@ _MEDIAN_ROWS = 500
 
 
 def median_distance(rows: F32) -> float:
-    """Return the median Euclidean distance between distinct ``rows``, of which at most 500 are looked at; 1.0 if none."""
+    """Return the median Euclidean distance between distinct ``rows`` (at most 500 looked at); 1.0 if none."""
     picked = rows[np.linspace(0, len(rows) - 1, min(len(rows), _MEDIAN_ROWS)).astype(int)].astype(np.float64)
     norms = (picked**2).sum(axis=1)
     squared = norms[:, None] + norms[None, :] - 2 * picked @ picked.T

@@ -1,0 +1,63 @@
+"""Which sentences of an answer claim something that contexts could support."""
+
+from __future__ import annotations
+
+import re
+
+from inferwatch.detectors.hallucination.lexicon import words_of
+from inferwatch.detectors.sentences import Span, split_sentences
+
+MAX_SENTENCES = 32
+# Openers of greetings, thanks, apologies, offers, and of saying that the contexts do not hold the answer.
+_NO_CLAIM = re.compile(
+    r"""^\W*(?:
+      (?:hi|hello|hey|welcome|dear|greetings|good\s+(?:morning|day|afternoon|evening))\b
+        (?!.*\b(?:is|are|was|can|must|costs?)\b)
+    | (?:thanks|thank\s+you|many\s+thanks|you['’]?re\s+welcome|cheers|(?:best|kind)\s+regards|have\s+a\s)
+    | (?:i['’]?m|i\s+am|we['’]?re|we\s+are)\s+(?:so\s+|very\s+|really\s+)?(?:sorry|glad|happy|pleased|here\s+to)
+    | (?:sorry|(?:my\s+)?apologies|(?:we|i)\s+apologi[sz]e|i\s+understand|i\s+see|(?:great|good)\s+question)\b
+    | (?:i\s+)?hope\s+(?:this|that|it)\b
+    | (?:please\s+)?(?:let\s+(?:me|us)\s+know|feel\s+free|do\s+not\s+hesitate|don['’]t\s+hesitate|reach\s+out)\b
+    | if\s+you\s+(?:have|need|want|would\s+like)\b.*
+        \b(?:let\s+(?:me|us)\s+know|feel\s+free|ask|reach\s+out|happy\s+to|here)\b
+    | (?:sure|of\s+course|certainly|absolutely|no\s+problem|(?:happy|glad)\s+to\s+help|here['’]s|here\s+(?:is|are))\b
+        [^.]{0,60}$
+    )""",
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
+_NOT_KNOWN = re.compile(
+    r"""\b(?:
+      (?:i|we)\s+(?:do\s+not|don['’]t|could\s+not|couldn['’]t|can\s?not|can['’]t|(?:am|was)\s+(?:un|not\s+)able\s+to)\s+
+        (?:have\s+(?:any\s+|enough\s+|that\s+|the\s+|this\s+)?(?:information|details|data)|find|see|know|answer|confirm|tell)\b
+    | i\s+(?:can\s?not|can['’]t|(?:am|was)\s+(?:un|not\s+)able\s+to)\s+(?:help|provide|assist|share)\b
+    | (?:is|are|was|were)(?:\s+not|n['’]t)\s+(?:mentioned|stated|specified|covered|described|given)\s+in\s+the\b
+    | (?:contexts?|documents?|articles?|passages?|information|text)\s+(?:provided\s+|above\s+|given\s+|i\s+have\s+)?
+        (?:does\s+not|do\s+not|doesn['’]t|don['’]t)\s+(?:say|mention|contain|include|cover|state|specify|provide)\b
+    | i(?:['’]?m|\s+am)\s+not\s+(?:sure|certain)\b
+    | as\s+an\s+ai\b
+    )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_LOOKED_AT = 400
+
+
+def claims(output: str) -> list[Span]:
+    """Return the ranges of the sentences of ``output`` that claim something.
+
+    Left out: questions, greetings, thanks, apologies, offers of help, statements that the contexts do not hold the
+    answer, refusals, and sentences with fewer than two content words.
+
+    >>> text = "Sure! Returns take 14 days. Anything else?"
+    >>> [text[start:end] for start, end in claims(text)]
+    ['Returns take 14 days.']
+    """
+    return [span for span in split_sentences(output, MAX_SENTENCES) if _claims(output[span[0] : span[1]])]
+
+
+def _claims(sentence: str) -> bool:
+    if sentence.rstrip("\"'”’)*_ ").endswith(("?", "？")):
+        return False
+    start = sentence[:_LOOKED_AT]
+    if _NO_CLAIM.match(start) or _NOT_KNOWN.search(start):
+        return False
+    return len(words_of(sentence).content) > 1

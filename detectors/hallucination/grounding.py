@@ -1,0 +1,108 @@
+"""How well each claim of an answer is held by the contexts: the features the model is fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from inferwatch.detectors.base import F32, Item
+from inferwatch.detectors.hallucination.claims import claims
+from inferwatch.detectors.hallucination.lexicon import Words, words_of
+from inferwatch.detectors.sentences import Span, split_sentences
+
+FEATURES = ("distance", "words", "sentence_words", "pairs", "numbers", "names", "negation")
+MAX_CONTEXT_CHARS = 20_000
+MAX_CONTEXT_SENTENCES = 24
+_SPLIT_SENTENCES = 256
+# One new word among ten weighs the same for a claim of five words as for one of fifty.
+_MOST_MISSING = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One item as the detector sees it: its claims and the context sentences that are looked at."""
+
+    spans: tuple[Span, ...]
+    claims: tuple[str, ...]
+    sentences: tuple[str, ...]
+
+
+@lru_cache(maxsize=512)
+def read(item: Item) -> Reading:
+    """Return the claims of the output and at most 24 context sentences, those sharing most words with the output."""
+    spans = tuple(claims(item.output))
+    sentences = _sentences(item.contexts)
+    if len(sentences) > MAX_CONTEXT_SENTENCES:
+        wanted = words_of(item.output).content
+        shared = [len(words_of(sentence).content & wanted) for sentence in sentences]
+        best = sorted(range(len(sentences)), key=lambda place: -shared[place])[:MAX_CONTEXT_SENTENCES]
+        sentences = [sentences[place] for place in sorted(best)]
+    return Reading(spans, tuple(item.output[start:end] for start, end in spans), tuple(sentences))
+
+
+def _sentences(contexts: Sequence[str]) -> list[str]:
+    found: dict[str, None] = {}
+    for context in contexts:
+        text = context[:MAX_CONTEXT_CHARS]
+        found.update(dict.fromkeys(text[start:end] for start, end in split_sentences(text, _SPLIT_SENTENCES)))
+    return list(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """Features of the c claims of one item, (c, 7) float32 in [0, 1], 0 = held by the contexts; and why not."""
+
+    features: F32
+    reasons: tuple[tuple[str, ...], ...]
+
+
+def ground(item: Item, reading: Reading, claim_vectors: F32, sentence_vectors: F32) -> Grounding:
+    """Compare each claim with the contexts: (c, dim) and (s, dim) vectors with rows of norm 1; c and s at least 1."""
+    cosines = claim_vectors @ sentence_vectors.T
+    closest = cosines.argmax(axis=1)
+    near = cosines[np.arange(len(closest)), closest]
+    parts = [words_of(sentence) for sentence in reading.sentences]
+    known = _union([words_of(context[:MAX_CONTEXT_CHARS]) for context in item.contexts])
+    asked = words_of(item.input[:MAX_CONTEXT_CHARS])
+    rows, reasons = [], []
+    for place, claim in enumerate(reading.claims):
+        words = words_of(claim)
+        numbers = [shown for number, shown in words.numbers.items() if number not in known.content | asked.content]
+        names = [shown for name, shown in words.names.items() if name not in known.content | asked.content]
+        best = max(len(words.content & part.content) for part in parts) / len(words.content)
+        opposite = words.negated != parts[closest[place]].negated
+        rows.append(
+            (
+                1 - float(near[place]),
+                1 - len(words.content & known.content) / len(words.content),
+                1 - best,
+                1 - len(words.pairs & known.pairs) / max(1, len(words.pairs)),
+                min(len(numbers), _MOST_MISSING) / _MOST_MISSING,
+                min(len(names), _MOST_MISSING) / _MOST_MISSING,
+                float(opposite),
+            )
+        )
+        reasons.append(_reasons(numbers, names, float(near[place]), opposite))
+    return Grounding(np.clip(np.array(rows, np.float32), 0, 1), tuple(reasons))
+
+
+def _union(parts: Sequence[Words]) -> Words:
+    return Words(
+        frozenset().union(*(part.content for part in parts)),
+        frozenset().union(*(part.pairs for part in parts)),
+        {},
+        {},
+        negated=False,
+    )
+
+
+def _reasons(numbers: Sequence[str], names: Sequence[str], near: float, opposite: bool) -> tuple[str, ...]:
+    found = [f"number {number} is not in the contexts" for number in numbers]
+    found += [f"name {name} is not in the contexts" for name in names]
+    if opposite:
+        found.append("only one of it and the closest context sentence is negated")
+    found.append(f"closest context sentence has similarity {near:.2f}")
+    return tuple(found)

@@ -1,0 +1,77 @@
+"""Detectors by name, found through the entry point group ``inferwatch.detectors``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint, entry_points
+
+from inferwatch.detectors.base import Detector, Encoder
+from inferwatch.schemas.errors import Misconfigured
+
+GROUP = "inferwatch.detectors"
+
+
+def known_detectors() -> tuple[str, ...]:
+    """Return the names of every installed detector."""
+    return tuple(sorted({point.name for point in entry_points(group=GROUP)}))
+
+
+def load_detectors(names: Sequence[str], encoder: Encoder | None = None) -> list[Detector]:
+    """Return one detector for each name, in that order, ready to use with ``encoder`` where one is given.
+
+    Raises:
+        Misconfigured: a name is unknown or installed twice, a plug-in cannot be loaded, two emit the same score name,
+            or one was fitted on vectors of another encoder.
+    """
+    points = list(entry_points(group=GROUP))
+    detectors = [_load(name, points) for name in dict.fromkeys(names)]
+    _distinct_scores(detectors)
+    if encoder is not None:
+        require_encoder(detectors, encoder)
+    return detectors
+
+
+def require_encoder(detectors: Iterable[Detector], encoder: Encoder) -> None:
+    """Refuse detectors whose weights belong to another encoder.
+
+    Raises:
+        Misconfigured: names the detector and both revisions.
+    """
+    for detector in detectors:
+        if detector.encoder_revision not in ("", encoder.revision):
+            raise Misconfigured(
+                f"detector {detector.name!r} was trained for encoder revision {detector.encoder_revision}, "
+                f"encoder.model gives {encoder.revision}: use encoder.model 'bundled', remove {detector.name!r} from "
+                "detectors.enabled, or train it for this encoder"
+            )
+
+
+def _load(name: str, points: Sequence[EntryPoint]) -> Detector:
+    found = [point for point in points if point.name == name]
+    if not found:
+        known = sorted({point.name for point in points})
+        near = get_close_matches(name, known, n=1)
+        meant = f" (did you mean {near[0]!r}?)" if near else ""
+        raise Misconfigured(f"detectors.enabled names {name!r}{meant}; installed: {', '.join(known) or 'none'}")
+    if len({point.value for point in found}) > 1:
+        raise Misconfigured(f"two plug-ins are named {name!r}: {', '.join(point.value for point in found)}; remove one")
+    try:
+        made = found[0].load()()
+    except (ImportError, AttributeError, TypeError) as error:
+        raise Misconfigured(f"detector {name!r} ({found[0].value}) cannot be loaded: {error}") from error
+    if not isinstance(made, Detector):
+        raise Misconfigured(f"detector {name!r} ({found[0].value}) is a {type(made).__name__}, not a Detector")
+    return made
+
+
+def _distinct_scores(detectors: Iterable[Detector]) -> None:
+    owner: dict[str, str] = {}
+    for detector in detectors:
+        for score in detector.emits:
+            if score in owner:
+                raise Misconfigured(
+                    f"detectors {owner[score]!r} and {detector.name!r} both emit the score {score!r}; "
+                    "enable only one of them"
+                )
+            owner[score] = detector.name
