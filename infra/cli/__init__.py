@@ -37,7 +37,8 @@ class Failed(click.ClickException):
         self.exit_code = 2 if isinstance(error, Misconfigured) else 1
 
     def show(self, file: Any = None) -> None:
-        click.echo(f"inferwatch: {self.message}", err=file is None, file=file)
+        for line in self.message.splitlines():
+            click.echo(f"inferwatch: {line}", err=file is None, file=file)
 
 
 class LazyGroup(click.Group):

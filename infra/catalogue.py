@@ -1,0 +1,49 @@
+"""Which metrics and scores exist under given settings, without loading a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import entry_points
+
+GROUP = "inferwatch.detectors"
+
+FIXED = (
+    "inferences",
+    "error.rate",
+    "latency_ms.p50",
+    "latency_ms.p95",
+    "input_tokens.mean",
+    "output_tokens.mean",
+    "output_chars.mean",
+    "cost_usd.sum",
+)
+OF_A_SCORE = ("rate", "mean", "coverage")
+OF_DRIFT = ("p_value", "effect")
+
+
+def detector_names() -> list[str]:
+    """Return the names of the installed detectors."""
+    return sorted({point.name for point in entry_points(group=GROUP)})
+
+
+def scores(detectors: Iterable[str]) -> Mapping[str, float]:
+    """Return score name -> default threshold of the known ones of ``detectors``, from their classes.
+
+    Raises:
+        ImportError: a plug-in's module cannot be imported.
+    """
+    wanted = set(detectors)
+    found: dict[str, float] = {}
+    for point in entry_points(group=GROUP):
+        if point.name in wanted:
+            found |= dict(point.load().emits)
+    return found
+
+
+def metrics(score_names: Iterable[str], drift_fields: Sequence[str]) -> list[str]:
+    """Return every metric name a window can have."""
+    return [
+        *FIXED,
+        *(f"{score}.{part}" for score in sorted(score_names) for part in OF_A_SCORE),
+        *(f"drift.{field}.{part}" for field in drift_fields for part in OF_DRIFT),
+    ]

@@ -1,0 +1,38 @@
+"""``inferwatch rules check``: are these alert rules right, before they are live?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from inferwatch.infra.cli.options import configuration
+from inferwatch.infra.configuration import check as check_configuration
+from inferwatch.schemas.errors import Misconfigured
+
+
+@click.group()
+def rules() -> None:
+    """Check alert rules."""
+
+
+@rules.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
+def check(file: Path | None) -> None:
+    """Check the rules of FILE (default: the configured one) as the service would at its start.
+
+    FILE is a whole configuration file. Exit status 2 when something is wrong, with a line for each mistake.
+    """
+    here = configuration()
+    path = file or here.file
+    if path is None:
+        raise Misconfigured("no FILE given, and no configuration file found: name one, or use -c")
+    settings, warnings = check_configuration(path, here.environ)
+    for rule in settings.rules:
+        scope = ", ".join(rule.applications) or "every application"
+        by = f" by {rule.group_by[0]}" if rule.group_by else ""
+        to = ", ".join(rule.receivers) or ", ".join(one.name for one in settings.receivers) or "nobody"
+        click.echo(f"{rule.name}: {rule.metric} {rule.when} for {rule.hold}{by}, {scope}; {rule.severity} to {to}")
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(f"{path}: {len(settings.rules)} rules, correct")

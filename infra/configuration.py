@@ -1,0 +1,311 @@
+"""One YAML file and the environment -> ``Settings``, with every mistake named at once, by line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from inferwatch.infra import catalogue
+from inferwatch.infra.expectations import (
+    choices_of,
+    expected,
+    is_secret,
+    is_text,
+    keys_of,
+    real_place,
+    sections,
+    tags_of,
+)
+from inferwatch.infra.positions import Place, parse
+from inferwatch.schemas.errors import Misconfigured
+from inferwatch.schemas.settings import DetectorSettings, DriftSettings, Settings
+
+SHORT = {"INFERWATCH_KAFKA": ("kafka", "bootstrap_servers"), "INFERWATCH_STORE": ("store", "dsn")}
+PREFIX = "INFERWATCH__"
+MASKED = "**********"
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Return the settings of ``path`` (none: only defaults), overridden by the environment.
+
+    ``INFERWATCH_KAFKA`` is ``kafka.bootstrap_servers``, ``INFERWATCH_STORE`` is ``store.dsn`` and
+    ``INFERWATCH__SECTION__KEY`` is ``section.key``, written as in YAML. A secret ``x`` may be given as
+    ``x_file``, the path of a file that holds it.
+
+    Raises:
+        Misconfigured: one line for each mistake, ``FILE:LINE: setting: what is wrong``.
+    """
+    return check(path, environ)[0]
+
+
+def check(path: Path | None, environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """As ``load``; also return warnings, in the same form: what is allowed but hardly meant."""
+    reading = _Reading(str(path) if path else "")
+    if path is not None:
+        reading.read_file(path)
+    if not reading.faults:
+        reading.read_environment(environ)
+        reading.read_secret_files(path.parent if path else Path())
+    settings = reading.validate()
+    if settings is None:
+        raise Misconfigured("\n".join(reading.messages()))
+    return settings, [reading.at(place, text) for place, text in _warnings(settings)]
+
+
+@dataclass
+class _Reading:
+    """The tree as it is put together, where each part came from, and what is wrong with it."""
+
+    file: str
+    data: dict[str, Any] = field(default_factory=dict)
+    origins: dict[Place, str] = field(default_factory=dict)
+    faults: list[tuple[Place, str]] = field(default_factory=list)
+
+    def at(self, place: Place, text: str) -> str:
+        return f"{self._origin(place)}: {_dotted(place)}{': ' if place else ''}{text}"
+
+    def messages(self) -> list[str]:
+        """Return every fault once, in the order of the file."""
+        lines = dict.fromkeys(self.at(place, text) for place, text in self.faults)
+        return sorted(lines, key=lambda line: int(found[1]) if (found := re.match(r"[^:]+:(\d+): ", line)) else 0)
+
+    def _origin(self, place: Place) -> str:
+        while place not in self.origins and place:
+            place = place[:-1]
+        return self.origins.get(place, self.file or "configuration")
+
+    def read_file(self, path: Path) -> None:
+        try:
+            text = path.read_text("utf-8")
+        except OSError as error:
+            raise Misconfigured(f"cannot read the configuration file {path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise Misconfigured(f"{path}: must be UTF-8 text, byte {error.start} is not") from error
+        document = parse(text)
+        self.origins = {place: f"{path}:{line}" for place, line in document.lines.items()}
+        for place, line, what in document.faults:
+            self.origins[place] = f"{path}:{line}"
+            self.faults.append((place, what))
+        if isinstance(document.data, dict):
+            self.data = document.data
+        elif document.data is not None:
+            self.faults.append(((), f"must be a mapping of sections, got {_kind(document.data)}"))
+
+    def read_environment(self, environ: Mapping[str, str]) -> None:
+        for name, text in sorted(environ.items()):
+            if name in SHORT:
+                self._override(SHORT[name], text, name)
+            elif name.startswith(PREFIX):
+                place = tuple(name.removeprefix(PREFIX).lower().split("__"))
+                self._override(place, self._typed(place, text, name), name)
+
+    def _typed(self, place: Place, text: str, name: str) -> Any:
+        if is_text(expected(Settings, place, self.data)) or str(place[-1]).endswith("_file"):
+            return text
+        document = parse(text)
+        for _, _, what in document.faults:
+            self.origins[place] = name
+            self.faults.append((place, what))
+        return document.data
+
+    def _override(self, place: Place, value: Any, name: str) -> None:
+        into = self.data
+        for key in place[:-1]:
+            below = into.get(str(key))
+            if below is None:
+                below = into[str(key)] = {}
+            if not isinstance(below, dict):
+                self.origins[place] = name
+                self.faults.append((place, f"cannot be set: {key!r} is not a section with keys"))
+                return
+            into = below
+        into[str(place[-1])] = value
+        for known in [known for known in self.origins if known[: len(place)] == place]:
+            del self.origins[known]
+        self.origins[place] = name
+
+    def read_secret_files(self, folder: Path) -> None:
+        """Replace every ``x_file`` of a secret ``x`` by the file's content; relative paths start at ``folder``."""
+        for place, section, model in list(sections(Settings, self.data, ())):
+            for name, info in model.model_fields.items():
+                key = f"{name}_file"
+                if key not in section or not is_secret(info.annotation):
+                    continue
+                path = section.pop(key)
+                self.origins[(*place, name)] = self._origin((*place, key))
+                if name in section:
+                    self.faults.append(((*place, key), f"and {name} are both given; give one"))
+                    continue
+                section[name] = MASKED
+                try:
+                    section[name] = (folder / Path(str(path)).expanduser()).read_text("utf-8").rstrip("\r\n")
+                except OSError as error:
+                    self.faults.append(((*place, key), f"cannot be read: {path!s}: {error.strerror}"))
+                except UnicodeDecodeError:
+                    self.faults.append(((*place, key), f"must be a file of UTF-8 text, {path!s} is not"))
+
+    def validate(self) -> Settings | None:
+        settings = None
+        try:
+            settings = Settings.model_validate(self.data)
+        except ValidationError as error:
+            details = error.errors(include_url=False, include_context=True)
+            self.faults += [fault for one in details if one["loc"] and (fault := self._fault(one))]
+            self._check_names()
+            if not self.faults:
+                self.faults += [fault for one in details if (fault := self._fault(one))]
+        else:
+            self._check_names()
+        return None if self.faults else settings
+
+    def _fault(self, error: ErrorDetails) -> tuple[Place, str]:
+        place = real_place(error["loc"], self.data)
+        message, value = error["msg"], error["input"]
+        match error["type"]:
+            case "missing":
+                return place, "is required"
+            case "extra_forbidden":
+                known = keys_of(expected(Settings, place[:-1], self.data))
+                return place, f"is not a setting{_meant(str(place[-1]), known)}"
+            case "union_tag_not_found":
+                return place, f"needs a 'type': {tags_of(Settings, place, self.data)}"
+            case "union_tag_invalid":
+                tag = str(error.get("ctx", {}).get("tag", ""))
+                known = tags_of(Settings, place, self.data).split(", ")
+                return (*place, "type"), f"must be one of {', '.join(known)}, got {tag!r}{_meant(tag, known)}"
+            case "literal_error" | "enum":
+                wanted = expected(Settings, place, self.data)
+                allowed = [str(getattr(one, "value", one)) for one in choices_of(wanted)]
+                return place, f"must be one of {', '.join(allowed)}, got {value!r}{_meant(str(value), allowed)}"
+            case "value_error":
+                message = message.removeprefix("Value error, ")
+                first, _, rest = message.partition(" ")
+                if isinstance(value, dict) and first in value:
+                    return (*place, first), rest
+                return place, message if "got" in message or isinstance(
+                    value, dict
+                ) else f"{message}, {self._got(place, value)}"
+            case "model_type" | "model_attributes_type" | "dict_type":
+                return place, f"must be a mapping with keys, {self._got(place, value)}"
+            case "tuple_type":
+                return place, f"must be a list, {self._got(place, value)}"
+            case "string_pattern_mismatch":
+                pattern = error.get("ctx", {}).get("pattern", "")
+                return place, f"must match {pattern}, {self._got(place, value)}"
+            case "string_type":
+                hint = "; put it in quotes" if isinstance(value, int | float) else ""
+                return place, f"must be text, {self._got(place, value)}{hint}"
+        message = message.removeprefix("Input should be ").removeprefix("a valid ")
+        return place, f"must be {message[:1].lower()}{message[1:]}, {self._got(place, value)}"
+
+    def _got(self, place: Place, value: Any) -> str:
+        if isinstance(value, dict | list) or value is None:
+            return f"got {_kind(value)}"
+        wanted = expected(Settings, place, self.data)
+        if wanted is None or is_secret(wanted) or keys_of(wanted):
+            return f"got {MASKED}"
+        return f"got {value!r:.80}"
+
+    def _check_names(self) -> None:
+        """Names that must be known elsewhere: detectors, scores, metrics, receivers, segment dimensions."""
+        detectors, rules = self.data.get("detectors"), self.data.get("rules")
+        enabled = _texts(detectors, "enabled", DetectorSettings().enabled)
+        installed = catalogue.detector_names()
+        for i, name in enumerate(enabled):
+            if name not in installed:
+                known = ", ".join(installed)
+                text = f"must be one of the installed detectors {known}, got {name!r}{_meant(name, installed)}"
+                self.faults.append((("detectors", "enabled", i), text))
+        thresholds = detectors.get("thresholds") if isinstance(detectors, dict) else None
+        for kind in ("rules", "receivers"):
+            self._check_unique(kind)
+        if not isinstance(rules, list):
+            rules = []
+        if (not rules and not thresholds) or not set(enabled) <= set(installed):
+            return
+        try:
+            scores = list(catalogue.scores(enabled))
+        except ImportError as error:
+            self.faults.append((("detectors", "enabled"), f"names a detector that cannot be imported: {error}"))
+            return
+        for name in thresholds if isinstance(thresholds, dict) else ():
+            if name not in scores:
+                text = f"must be a score of an enabled detector ({', '.join(scores)}){_meant(name, scores)}"
+                self.faults.append((("detectors", "thresholds", name), text))
+        metrics = catalogue.metrics(scores, _texts(self.data.get("drift"), "fields", DriftSettings().fields))
+        for i, rule in enumerate(rules):
+            if isinstance(rule, dict):
+                self._check_rule(("rules", i), rule, metrics)
+
+    def _check_rule(self, place: Place, rule: dict[str, Any], metrics: list[str]) -> None:
+        metric = rule.get("metric")
+        if isinstance(metric, str) and metric not in metrics:
+            text = f"must be a metric of a window, got {metric!r}{_meant(metric, metrics)}; known: {', '.join(metrics)}"
+            self.faults.append(((*place, "metric"), text))
+        named = self.data.get("receivers")
+        receivers = [str(one.get("name")) for one in named if isinstance(one, dict)] if isinstance(named, list) else []
+        for i, name in enumerate(_texts(rule, "receivers", ())):
+            if name not in receivers:
+                known = ", ".join(receivers) or "none is declared"
+                text = f"must name a receiver, got {name!r}{_meant(name, receivers)}; known: {known}"
+                self.faults.append(((*place, "receivers", i), text))
+        dimensions = _texts(self.data.get("segments"), "dimensions", Settings().segments.dimensions)
+        for i, name in enumerate(_texts(rule, "group_by", ())):
+            if name not in dimensions:
+                text = (
+                    f"must be in segments.dimensions ({', '.join(dimensions)}), got {name!r}{_meant(name, dimensions)}"
+                )
+                self.faults.append(((*place, "group_by", i), text))
+
+    def _check_unique(self, kind: str) -> None:
+        items = self.data.get(kind)
+        seen: dict[str, int] = {}
+        for i, item in enumerate(items if isinstance(items, list) else []):
+            name = item.get("name") if isinstance(item, dict) else None
+            if isinstance(name, str) and seen.setdefault(name, i) != i:
+                self.faults.append(((kind, i, "name"), f"must be unique, got {name!r}, as {kind}[{seen[name]}] has"))
+
+
+def _warnings(settings: Settings) -> Iterator[tuple[Place, str]]:
+    if not settings.rules:
+        yield ("rules",), "there are none, so nothing will ever alert"
+    if settings.rules and not settings.receivers:
+        yield ("receivers",), "there are none: alerts will be seen in the dashboard and in SQL only"
+    used = {name for rule in settings.rules for name in rule.receivers}
+    for i, receiver in enumerate(settings.receivers):
+        if settings.rules and all(rule.receivers for rule in settings.rules) and receiver.name not in used:
+            yield ("receivers", i), f"no rule names {receiver.name!r}, so it will get nothing"
+
+
+def _dotted(place: Place) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
+    return text.removeprefix(".")
+
+
+def _kind(value: Any) -> str:
+    kinds: dict[type, str] = {
+        dict: "a mapping",
+        list: "a list",
+        NoneType: "nothing",
+        str: "text",
+        bool: "true or false",
+    }
+    return kinds.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
+
+
+def _meant(name: str, known: Any) -> str:
+    near = get_close_matches(name, [str(one) for one in known], n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _texts(section: Any, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
+    found = section.get(key, default) if isinstance(section, dict) else default
+    return tuple(item for item in found if isinstance(item, str)) if isinstance(found, list | tuple) else default
