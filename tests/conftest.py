@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from inferwatch.infra.clickhouse.migrate import migrate
 from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
-from inferwatch.schemas.settings import StoreSettings
+from inferwatch.schemas.settings import RetentionSettings, StoreSettings
 
 # A busy machine is no reason to fail: examples are judged by what they show, not by how long they took.
 hypothesis.settings.register_profile(
@@ -28,8 +28,13 @@ hypothesis.settings.load_profile("inferwatch")
 
 @pytest.fixture
 def store_settings(tmp_path: Path) -> StoreSettings:
-    """An embedded store in a fresh folder, not yet created."""
-    return StoreSettings(dsn=SecretStr(f"chdb://{tmp_path / 'store'}"))
+    """An embedded store in a fresh folder, not yet created.
+
+    It keeps rows for decades: retention counts from ``ingested_at`` by the machine's clock, and a test whose own clock
+    stands at some fixed day would see its rows dropped as they arrive.
+    """
+    retention = RetentionSettings(**dict.fromkeys(RetentionSettings.model_fields, 10_000))
+    return StoreSettings(dsn=SecretStr(f"chdb://{tmp_path / 'store'}"), retention=retention)
 
 
 @pytest.fixture

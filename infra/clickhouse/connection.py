@@ -20,8 +20,8 @@ ALLOWED = (
 )
 CONNECT_SECONDS = 10
 ANSWER_SECONDS = 150
-CANNOT_OPEN_FILE = 76
-BAD_ARGUMENTS = 36
+CANNOT_START = frozenset({36, 76})
+"""What the embedded engine says of a folder it cannot have: BAD_ARGUMENTS (today), CANNOT_OPEN_FILE (before)."""
 PORTS = {"clickhouse": 8123, "clickhouses": 8443}
 
 
@@ -66,19 +66,13 @@ def _embedded(folder: Path, options: dict[str, Any]) -> Client:
     try:
         return clickhouse_connect.get_client(interface="chdb", path=str(folder), **options)
     except ClickHouseError as error:
-        match code_of(error):
-            case code if code == CANNOT_OPEN_FILE:
-                raise Misconfigured(
-                    f"store.dsn: the embedded store in {folder} cannot be opened: one process holds the folder at a "
-                    f"time. While the service runs, query through its HTTP endpoint (inferwatch sql does, or "
-                    f"curl with web.host and web.port); otherwise stop the other process, or check the folder's "
-                    f"permissions."
-                ) from error
-            case code if code == BAD_ARGUMENTS:
-                raise Misconfigured(
-                    f"store.dsn: this process already has another embedded store open and cannot open {folder} "
-                    f"besides it; close the first one, or use one folder with several databases (store.database)"
-                ) from error
+        if code_of(error) in CANNOT_START:
+            raise Misconfigured(
+                f"store.dsn: the embedded store in {folder} cannot be opened. One process holds a folder at a time, "
+                f"and a process one folder. While the service runs, query through its HTTP endpoint (inferwatch sql "
+                f"does; curl at web.host and web.port too); otherwise stop the other process, or check the folder's "
+                f"permissions."
+            ) from error
         raise failure(error, f"open {folder}") from error
 
 

@@ -32,6 +32,8 @@ CREATE TABLE IF NOT EXISTS ${database}.schema_migrations ${on_cluster} (
 ) ENGINE = ${replicated}ReplacingMergeTree(applied_at)
 ORDER BY name
 """
+LONGEST_DAYS = 20_000
+"""A TTL is a 32-bit DateTime, which ends in 2106: beyond it wraps around, and rows would be dropped as they arrive."""
 _TTL = re.compile(r"CREATE TABLE IF NOT EXISTS (?P<table>\S+).*^TTL (?P<ttl>[^\n]+)", re.DOTALL | re.MULTILINE)
 
 
@@ -127,7 +129,11 @@ def _changed_ttls(migration: Migration, before: dict[str, str], settings: StoreS
 
 
 def _retention(settings: StoreSettings) -> dict[str, str]:
-    return {name: str(days) for name, days in settings.retention.model_dump().items()}
+    days: dict[str, int] = settings.retention.model_dump()
+    for name, value in days.items():
+        if value > LONGEST_DAYS:
+            raise Misconfigured(f"store.retention.{name} must be at most {LONGEST_DAYS}, got {value}")
+    return {name: str(value) for name, value in days.items()}
 
 
 def _applied(client: Client, settings: StoreSettings) -> dict[str, tuple[str, dict[str, str]]]:

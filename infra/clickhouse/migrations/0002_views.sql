@@ -1,10 +1,17 @@
 -- The SQL contract: what people and programs read. Always deduplicated, whatever has or has not been merged.
 
 CREATE OR REPLACE VIEW ${database}.inferences ${on_cluster} AS
-SELECT * FROM ${database}.inferences_raw FINAL SETTINGS do_not_merge_across_partitions_select_final = 1;
+SELECT *,
+    -- NULL where the detector abstained: scores['…'] of a missing name would be 0.
+    if(mapContains(scores, 'toxicity.input'), scores['toxicity.input'], NULL) AS toxicity_input,
+    if(mapContains(scores, 'toxicity.output'), scores['toxicity.output'], NULL) AS toxicity_output,
+    if(mapContains(scores, 'hallucination'), scores['hallucination'], NULL) AS hallucination
+FROM ${database}.inferences_raw FINAL SETTINGS do_not_merge_across_partitions_select_final = 1;
 
 CREATE OR REPLACE VIEW ${database}.embeddings ${on_cluster} AS
-SELECT * FROM ${database}.embeddings_raw FINAL SETTINGS do_not_merge_across_partitions_select_final = 1;
+-- Float32, because few formats and clients know BFloat16; Arrow would carry it as bytes.
+SELECT * REPLACE (CAST(vector AS Array(Float32)) AS vector)
+FROM ${database}.embeddings_raw FINAL SETTINGS do_not_merge_across_partitions_select_final = 1;
 
 CREATE OR REPLACE VIEW ${database}.progress ${on_cluster} AS
 SELECT topic, partition, max(next_offset) AS next_offset, max(max_timestamp) AS max_timestamp, max(updated_at) AS updated_at
