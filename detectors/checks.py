@@ -64,10 +64,10 @@ def _check_description(detector: Detector) -> None:
     kind = type(detector).__name__
     for attribute in ("name", "version"):
         value = getattr(detector, attribute, None)
-        assert isinstance(value, str) and value, f"{kind}.{attribute} must be a text, got {value!r}"
-    assert detector.reads and all(isinstance(field, Field) for field in detector.reads), (
-        f"{kind}.reads must name fields, got {detector.reads!r}"
-    )
+        assert value, f"{kind}.{attribute} is missing"
+        assert isinstance(value, str), f"{kind}.{attribute} must be a text, got {value!r}"
+    assert detector.reads, f"{kind}.reads must name at least one field"
+    assert set(detector.reads) <= set(Field), f"{kind}.reads must name fields, got {detector.reads!r}"
     assert detector.emits, f"{kind}.emits must name at least one score"
     for name, threshold in detector.emits.items():
         assert 0 <= threshold <= 1, f"{kind}.emits[{name!r}] must be a threshold in [0, 1], got {threshold}"
@@ -119,11 +119,12 @@ def _check_range(name: str, scores: Scores, items: Sequence[Item]) -> None:
 
 
 def _same(name: str, a: Scores, i: int, b: Scores, j: int, how: str, item: Item) -> None:
+    was = (round(float(a.values[i]), 4), a.abstained[i], len(a.evidence[i]))
+    now = (round(float(b.values[j]), 4), b.abstained[j], len(b.evidence[j]))
     close = bool(np.isclose(a.values[i], b.values[j], rtol=0, atol=1e-5, equal_nan=True))
-    assert close and a.abstained[i] == b.abstained[j] and len(a.evidence[i]) == len(b.evidence[j]), (
-        f"{name} on {_short([item])}: {a.values[i]} {a.abstained[i]!r} in a batch, "
-        f"{b.values[j]} {b.abstained[j]!r} {how}"
-    )
+    where = f"{name} on {_short([item])}"
+    assert close, f"{where}: {was} in a batch, {now} {how}"
+    assert was[1:] == now[1:], f"{where}: {was} in a batch, {now} {how}"
 
 
 def _check_reads(detector: Detector, encoder: Encoder, items: Sequence[Item], together: Mapping[str, Scores]) -> None:

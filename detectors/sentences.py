@@ -8,7 +8,7 @@ Span = tuple[int, int]
 
 # Every alternative eats its whole run and never gives back, so hostile input (5 MB of dots) stays linear.
 _BREAK = re.compile(
-    r"""(?P<stop>[.!?…]++)["'”’»)\]*_]*+(?P<gap>\s*+)|[。！？｡।]++["'”’»」』)\]]*+\s*+|(?P<line>\s*+\n\s*+)|[^\S\n]++"""
+    r"""(?P<stop>[.!?…]++)["'”’»)\]*_]*+(?P<gap>\s*+)|[。！？｡।]++["'”’»」』)\]]*+\s*+|(?P<line>[^\S\n]*+\n\s*+)|[^\S\n]++"""
 )
 _LAST_WORD = re.compile(r"[^\s(\[\"'“‘«]*$")
 _ABBREVIATION_LIST = (

@@ -13,7 +13,8 @@ _TOKEN = re.compile(
 )
 _STOP_LIST = (
     "a an the and or but if then so than that this these those it its it's they them their theirs there here he she "
-    "his her hers him we us our ours you your yours i me my mine is are was were be been being am do does did doing have "
+    "his her hers him we us our ours you your yours i me my mine is are "
+    "was were be been being am do does did doing have "
     "has had having will would can could should shall may might must of in on at by for from to with into onto over "
     "under about as also just only very more most such not no nor never n't cannot can't don't doesn't didn't won't "
     "isn't aren't wasn't weren't what which who whom whose when where why how all any each both some per via up out "

@@ -21,7 +21,8 @@ _MOST_SHOWN = 3
 class Toxicity(Detector):
     """Scores ``toxicity.input`` and ``toxicity.output``: the probability that a text insults, threatens or demeans.
 
-    A text over 300 characters is scored whole and by sentence (read with some of the whole); the worst counts. Evidence is the worst sentence (or
+    A text over 300 characters is scored whole and by sentence (read with some of the whole); the worst counts.
+    Evidence is the worst sentence (or
     the text, when short) with its offsets. The probability is calibrated on a balanced mix, so at the low base
     rates of production it reads high: compare it with the threshold, not with a share. MODEL_CARD.md has data,
     licences and limits (implicit hate and counter-speech are not solved).

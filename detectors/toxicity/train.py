@@ -93,7 +93,7 @@ def _benign_answers(folder: Path) -> list[Labelled]:
         answers = [json.loads(line)["chatgpt_response"].strip() for line in handle]
     for answer in answers:
         rows.append(Labelled(answer, False, "halueval", answer))
-        for start, end in split_sentences(answer)[:8]:
+        for start, end in split_sentences(answer)[:6]:
             rows.append(Labelled(answer[start:end], False, "halueval_sentences", answer))
     return rows
 
