@@ -1,0 +1,127 @@
+"""The web application: dashboard, JSON API, SQL endpoint, health and metrics on one port."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from importlib import resources
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from inferwatch.infra.clickhouse.store import ClickHouseStore
+from inferwatch.infra.web.api import Api, answer, failed
+from inferwatch.infra.web.login import Login, check
+from inferwatch.infra.web.metrics import Status, registry
+from inferwatch.infra.web.sql import DASHBOARD, add_sql_routes
+from inferwatch.schemas.clock import Clock, SystemClock
+from inferwatch.schemas.errors import InferwatchError
+from inferwatch.schemas.settings import Settings
+from inferwatch.streams.references import References
+
+FILES = {
+    "dashboard.html": "text/html",
+    "dashboard.css": "text/css",
+    "dashboard.js": "text/javascript",
+}
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+OPEN = ("/health", "/ready")
+"""Paths that answer without a login: they say nothing but yes or no."""
+
+
+def create_app(
+    settings: Settings,
+    store: ClickHouseStore,
+    *,
+    status: Callable[[], Status] | None = None,
+    references: References | None = None,
+    clock: Clock | None = None,
+) -> web.Application:
+    """Return the application; the caller runs it on ``settings.web.host`` and ``port``.
+
+    Args:
+        settings: of the whole service.
+        store: migrated and open; it stays the caller's to close.
+        status: what the service says about itself, asked on every scrape and page load. Must not block.
+        references: shared with the window closer, so that a promotion takes effect at once.
+        clock: for the watermark's delay.
+    """
+    clock = clock or SystemClock()
+    said: Callable[[], Status] = status or (lambda: {})
+    api = Api(settings, store, references or References(store, clock), said)
+    metrics = registry(said, clock)
+    app = web.Application(middlewares=[_guard(settings)])
+    app.on_response_prepare.append(_add_headers)
+    app.cleanup_ctx.append(api.lifetime)
+    add_sql_routes(app, settings, store)
+    app[DASHBOARD] = _file("dashboard.html")
+
+    async def health(request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def ready(request: web.Request) -> web.Response:
+        if not said().get("ready", True):
+            return web.Response(text="not ready: records are not being taken\n", status=503)
+        if not await api.ready():
+            return web.Response(text="not ready: the store does not answer\n", status=503)
+        return web.Response(text="ready\n")
+
+    async def scrape(request: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(metrics), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app.router.add_get("/health", health)
+    app.router.add_get("/ready", ready)
+    app.router.add_get("/metrics", scrape)
+    app.router.add_get("/ui", _file("dashboard.html"))
+    for name in FILES:
+        app.router.add_get(f"/ui/{name}", _file(name))
+    app.add_routes(api.routes())
+    return app
+
+
+def _guard(settings: Settings) -> Middleware:
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        # SQL at / and /ping do their own, with ClickHouse's errors; a browser's GET / is the dashboard.
+        sql = request.path == "/ping" or (request.path == "/" and not _wants_page(request))
+        if not sql and request.path not in OPEN and (login := check(request, settings.web)) is not Login.ACCEPTED:
+            return _refused(login, bool(settings.web.password.get_secret_value()))
+        try:
+            return await handler(request)
+        except InferwatchError as error:
+            return failed(error)
+
+    return guard
+
+
+def _wants_page(request: web.Request) -> bool:
+    return request.method == "GET" and "query" not in request.query and "text/html" in request.headers.get("Accept", "")
+
+
+def _refused(login: Login, password: bool) -> web.Response:
+    if not password:
+        text = "without web.password the service answers only to its own host name: use web.host, or set web.public_url"
+        return answer({"error": text}, status=403)
+    what = "a user and a password are required" if login is Login.MISSING else "the user or the password is wrong"
+    refused = answer({"error": f"{what}: web.user and web.password"}, status=401)
+    refused.headers["WWW-Authenticate"] = 'Basic realm="inferwatch", charset="UTF-8"'
+    return refused
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+
+
+def _file(name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    body = resources.files("inferwatch.infra.web").joinpath(name).read_bytes()
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=body, content_type=FILES[name], charset="utf-8")
+
+    return serve
