@@ -1,0 +1,195 @@
+"""The composition root: settings -> store, encoder, detectors, pipeline, Kafka stream, closer, alerts, web."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from aiohttp import web
+
+from inferwatch.detectors.base import Detector, Encoder
+from inferwatch.detectors.encoder.load import load_encoder
+from inferwatch.detectors.registry import load_detectors
+from inferwatch.infra import notifiers as receivers
+from inferwatch.infra.clickhouse.migrate import migrate
+from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
+from inferwatch.infra.local.broker import LocalKafka
+from inferwatch.infra.topics import ensure_topics
+from inferwatch.infra.web.app import create_app
+from inferwatch.infra.web.metrics import Status
+from inferwatch.schemas.clock import Clock, SystemClock
+from inferwatch.schemas.errors import Misconfigured, Retryable
+from inferwatch.schemas.settings import Settings
+from inferwatch.streams.alerting.engine import Alerting
+from inferwatch.streams.closing import Closer
+from inferwatch.streams.kafka import KafkaStream
+from inferwatch.streams.pipeline import Pipeline
+from inferwatch.streams.references import References
+
+logger = logging.getLogger(__name__)
+
+PAUSE = 1.0
+"""Seconds between two looks for windows to close, and for notifications to send."""
+CLOSING_PARTITION = 0
+"""Who owns this partition closes the windows: Kafka's group gives it to one member at a time."""
+
+
+def thresholds(settings: Settings, detectors: Sequence[Detector]) -> dict[str, float]:
+    """Return the threshold of every score the detectors emit.
+
+    Raises:
+        Misconfigured: a threshold is set for a score that none of them emits.
+    """
+    found = {name: default for detector in detectors for name, default in detector.emits.items()}
+    for name in settings.detectors.thresholds:
+        if name not in found:
+            raise Misconfigured(f"detectors.thresholds names {name!r}; the enabled detectors emit: {sorted(found)}")
+    return found | settings.detectors.thresholds
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a process scores and closes windows with, whatever feeds it."""
+
+    store: ClickHouseStore
+    encoder: Encoder
+    pipeline: Pipeline
+    closer: Closer
+    alerting: Alerting
+
+
+@asynccontextmanager
+async def assemble(settings: Settings, clock: Clock) -> AsyncIterator[Parts]:
+    """Open the store, load the models and connect the parts; close what was opened at the end.
+
+    Raises:
+        Misconfigured: something in ``settings`` cannot work; the message says what.
+    """
+    async with AsyncExitStack() as stack:
+        for name in await asyncio.to_thread(migrate, settings.store):
+            logger.info("migrated: %s", name)
+        store = await asyncio.to_thread(open_store, settings.store)
+        stack.callback(store.close)
+        encoder = await asyncio.to_thread(load_encoder, settings.encoder)
+        detectors = load_detectors(settings.detectors.enabled, encoder)
+        limits = thresholds(settings, detectors)
+        senders = receivers.build(settings, clock)
+        stack.push_async_callback(receivers.close, senders)
+        alerting = Alerting(settings, store, senders, clock, limits)
+        pipeline = Pipeline(settings, encoder, detectors, store, clock)
+        closer = Closer(settings, store, clock, alerting, encoder.revision, limits)
+        yield Parts(store, encoder, pipeline, closer, alerting)
+
+
+async def run_worker(settings: Settings, *, serve: bool = False, ready: Callable[[str], None] | None = None) -> None:
+    """Consume, score, store, close windows and send alerts until SIGTERM or SIGINT; then drain and leave.
+
+    Args:
+        settings: the validated configuration; ``kafka.bootstrap_servers`` must be set.
+        serve: also serve dashboard, API and SQL endpoint.
+        ready: called with the dashboard's address (empty without one) when records are being taken.
+
+    Raises:
+        Misconfigured: something in ``settings`` cannot work.
+    """
+    clock = SystemClock()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    await asyncio.to_thread(ensure_topics, settings.kafka)
+    async with assemble(settings, clock) as parts, AsyncExitStack() as stack:
+        stream = KafkaStream(settings.kafka, parts.pipeline, version=version("inferwatch"))
+        deliveries: Counter[str] = Counter()
+        address = ""
+        if serve:
+            references = References(parts.store, clock)
+            app = create_app(
+                settings, parts.store, status=_status(stream, parts, deliveries), references=references, clock=clock
+            )
+            address = await _listen(app, settings, stack)
+
+        async def close_windows() -> None:
+            if CLOSING_PARTITION in stream.partitions():
+                await asyncio.to_thread(parts.closer.tick)
+
+        async def deliver() -> None:
+            deliveries["sent"] += await parts.alerting.deliver()
+
+        for name, work in (("closing windows", close_windows), ("delivering alerts", deliver)):
+            task = asyncio.create_task(_every(PAUSE, name, work, stop))
+            stack.push_async_callback(_finish, task)
+        stack.callback(stop.set)
+        if ready is not None:
+            ready(address)
+        await stream.run(stop)
+
+
+async def run_up(settings: Settings, *, ready: Callable[[str], None] | None = None) -> None:
+    """Run everything in one process: ``run_worker`` with the web application, and a broker where none is configured."""
+    async with AsyncExitStack() as stack:
+        if settings.kafka.bootstrap_servers is None:
+            broker = LocalKafka(Path(".inferwatch/kafka"))
+            await asyncio.to_thread(broker.start)
+            stack.push_async_callback(asyncio.to_thread, broker.stop)
+            kafka = settings.kafka.model_copy(update={"bootstrap_servers": broker.bootstrap_servers})
+            settings = settings.model_copy(update={"kafka": kafka})
+        await run_worker(settings, serve=True, ready=ready)
+
+
+async def _every(pause: float, name: str, work: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+    """Do ``work`` until ``stop``. A Retryable error is logged and the work tried again; any other stops the process."""
+    while not stop.is_set():
+        try:
+            await work()
+        except Retryable as error:
+            logger.warning("%s: %s; trying again", name, error)
+        except Exception:
+            stop.set()
+            raise
+        try:
+            async with asyncio.timeout(pause):
+                await stop.wait()
+        except TimeoutError:
+            continue
+
+
+async def _finish(task: asyncio.Task[None]) -> None:
+    """Wait for a task that ends by itself once stopped; its error, if any, is raised here."""
+    await task
+
+
+async def _listen(app: web.Application, settings: Settings, stack: AsyncExitStack) -> str:
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, settings.web.host, settings.web.port)
+    try:
+        await site.start()
+    except OSError as error:
+        raise Misconfigured(
+            f"web.port {settings.web.port} on {settings.web.host} cannot be opened: {error.strerror}"
+        ) from error
+    return settings.web.url
+
+
+def _status(stream: KafkaStream, parts: Parts, deliveries: Mapping[str, int]) -> Callable[[], Status]:
+    def say() -> Status:
+        return Status(
+            ready=bool(stream.partitions()),
+            received=stream.counters.received,
+            stored=stream.counters.stored,
+            dead_letters=dict(stream.counters.dead_letters),
+            watermark=parts.closer.watermark,
+            windows_closed=parts.closer.closed,
+            deliveries=dict(deliveries),
+        )
+
+    return say

@@ -1,0 +1,264 @@
+"""Kafka in, the pipeline's batches out: the only file that imports faust.
+
+Faust consumes, assigns partitions, commits offsets and keeps the group membership alive. Everything it would do
+with the records itself is off: no tables, no acknowledgement of its own (``noack``), no retries. An offset is
+acknowledged when the batch it belongs to is stored and its dead letters are on their topic, and not before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import ssl
+import tempfile
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+import faust
+from aiokafka.errors import KafkaError
+
+from inferwatch.schemas.errors import Retryable
+from inferwatch.schemas.settings import KafkaSettings
+from inferwatch.streams.pipeline import Prepared
+from inferwatch.streams.ports import DeadLetter, RawRecord
+
+logger = logging.getLogger(__name__)
+
+MAX_RECORD_BYTES = 16 * 1024 * 1024
+FIRST_DELAY, LONGEST_DELAY = 0.5, 15.0
+DRAIN_SECONDS = 60.0
+
+T = TypeVar("T")
+
+
+class Handler(Protocol):
+    """What a batch is given to; ``streams.pipeline.Pipeline`` is it. Both calls block."""
+
+    def prepare(self, records: Sequence[RawRecord]) -> Prepared:
+        """Score the records; arithmetic only."""
+        ...
+
+    def commit(self, prepared: Prepared) -> Sequence[DeadLetter]:
+        """Store a scored batch; idempotent. Raises Retryable when the same call may succeed later."""
+        ...
+
+
+@dataclass(slots=True)
+class StreamCounters:
+    """What went through since the process started."""
+
+    received: int = 0
+    stored: int = 0
+    retries: int = 0
+    dead_letters: Counter[str] = field(default_factory=Counter)
+
+
+class KafkaStream:
+    """Feeds every record of the topic to ``handler``, at least once, in batches, in order within a partition.
+
+    Two batches are in work at most: one is being scored while the one before it is being stored. When storing
+    fails with a Retryable error the same batch is tried again, with growing pauses, for as long as it takes;
+    meanwhile nothing more is taken, Faust's buffer fills to its bound and fetching stops, while heartbeats go on.
+    Any other error stops the stream with that error, and nothing of the batch is acknowledged.
+
+    Args:
+        settings: where and how to consume; ``bootstrap_servers`` must be set.
+        handler: scores and stores.
+        version: written into the headers of dead letters.
+    """
+
+    def __init__(self, settings: KafkaSettings, handler: Handler, *, version: str) -> None:
+        self._settings = settings
+        self._handler = handler
+        self._version = version
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="batch")
+        self._in_work = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._stopping = False
+        self._failure: BaseException | None = None
+        self._failed = asyncio.Event()
+        self.counters = StreamCounters()
+        self._app = _app(settings)
+        source = self._app.topic(settings.topic, key_serializer="raw", value_serializer="raw", value_type=bytes)
+        self._dead_letters = self._app.topic(
+            settings.dead_letter_topic, key_serializer="raw", value_serializer="raw", value_type=bytes
+        )
+        self._app.agent(source, concurrency=1, name="inferwatch")(self._consume)
+
+    async def start(self) -> None:
+        """Join the group and begin to consume."""
+        self._app.finalize()
+        await self._app.start()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Consume until ``stop`` is set, then drain and leave.
+
+        Raises:
+            Exception: whatever made a batch fail for good; the stream is stopped and nothing of that batch is
+                acknowledged.
+        """
+        await self.start()
+        waiting = [asyncio.ensure_future(event.wait()) for event in (stop, self._failed)]
+        crash = asyncio.ensure_future(self._app.wait_until_stopped())
+        try:
+            await asyncio.wait([*waiting, crash], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (*waiting, crash):
+                task.cancel()
+            await self.stop()
+        failure = self._failure or self._app.crash_reason
+        if failure is not None:
+            raise failure
+
+    async def stop(self) -> None:
+        """Finish and acknowledge what is in work (60 s at most), commit the offsets, leave the group."""
+        self._stopping = True
+        if self._failure is None:
+            try:
+                async with asyncio.timeout(DRAIN_SECONDS):
+                    await self._idle.wait()
+            except TimeoutError:
+                logger.warning("stopping with a batch unfinished; it will be delivered again")
+        await self._app.stop()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def partitions(self) -> frozenset[int]:
+        """Return the source partitions this process owns now."""
+        if not self._app.started or self._app.rebalancing:
+            return frozenset()
+        return frozenset(
+            part.partition for part in self._app.consumer.assignment() if part.topic == self._settings.topic
+        )
+
+    async def _consume(self, stream: Any) -> None:
+        storing: asyncio.Task[None] | None = None
+        within = self._settings.batch_wait.total_seconds()
+        async for events in stream.noack().noack_take(self._settings.batch_records, within=within):
+            if self._stopping or self._failure is not None:
+                return
+            self._in_work += 1
+            self._idle.clear()
+            self.counters.received += len(events)
+            try:
+                prepared = await self._in_thread(self._handler.prepare, [_record(event) for event in events])
+            except Exception as error:
+                self._fail(error)
+                return
+            if storing is not None:
+                await storing
+            storing = asyncio.create_task(self._store(prepared, events))
+
+    async def _store(self, prepared: Prepared, events: Sequence[Any]) -> None:
+        try:
+            letters = await self._persist(partial(self._in_thread, self._handler.commit, prepared))
+            for letter in letters:
+                await self._persist(partial(self._bury, letter))
+        except Exception as error:
+            self._fail(error)
+            return
+        for event in events:
+            event.ack()
+        self.counters.stored += len(events) - len(letters)
+        self.counters.dead_letters.update(letter.reason for letter in letters)
+        self._in_work -= 1
+        if not self._in_work:
+            self._idle.set()
+
+    async def _persist(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Await ``call()`` until it succeeds or fails for good."""
+        delay = FIRST_DELAY
+        while True:
+            try:
+                return await call()
+            except (Retryable, KafkaError) as error:
+                self.counters.retries += 1
+                pause = delay * random.uniform(0.5, 1.0)  # noqa: S311
+                logger.warning("not stored yet, next attempt in %.1f s: %s", pause, error)
+                await asyncio.sleep(pause)
+                delay = min(2 * delay, LONGEST_DELAY)
+
+    async def _bury(self, letter: DeadLetter) -> None:
+        """Put one dead letter on its topic: the raw bytes, and in the headers where it came from and why."""
+        record = letter.record
+        headers = {
+            "reason": letter.reason,
+            "detail": letter.detail,
+            "topic": record.topic,
+            "partition": str(record.partition),
+            "offset": str(record.offset),
+            "inferwatch-version": self._version,
+        }
+        sent = await self._dead_letters.send(
+            key=record.key,
+            value=record.value,
+            headers=[(name, value.encode()) for name, value in headers.items()],
+        )
+        await sent
+
+    async def _in_thread(self, call: Callable[..., T], *args: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
+
+    def _fail(self, error: BaseException) -> None:
+        logger.error("the stream stops: %s: %s", type(error).__name__, error)
+        self._failure = error
+        self._failed.set()
+        self._idle.set()
+
+
+def _record(event: Any) -> RawRecord:
+    message = event.message
+    at = datetime.fromtimestamp(message.timestamp, UTC)
+    return RawRecord(message.topic, message.partition, message.offset, at, message.value, message.key)
+
+
+def _app(settings: KafkaSettings) -> faust.App:
+    if not settings.bootstrap_servers:
+        raise ValueError("kafka.bootstrap_servers must be set")
+    session = settings.session_timeout.total_seconds()
+    return faust.App(
+        settings.group_id,
+        broker=[f"kafka://{address.strip()}" for address in settings.bootstrap_servers.split(",")],
+        broker_credentials=_credentials(settings),
+        broker_session_timeout=session,
+        broker_heartbeat_interval=session / 10,
+        broker_max_poll_interval=settings.max_poll_interval.total_seconds(),
+        broker_commit_interval=1.0,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=MAX_RECORD_BYTES,
+        producer_max_request_size=MAX_RECORD_BYTES,
+        producer_acks=-1,
+        # Two batches in work and two waiting: the bound on what a worker holds in memory.
+        stream_buffer_maxsize=2 * settings.batch_records,
+        stream_wait_empty=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        agent_supervisor="mode.CrashingSupervisor",
+        web_enabled=False,
+        store="memory://",
+        datadir=tempfile.gettempdir(),
+    )
+
+
+def _credentials(settings: KafkaSettings) -> Any:
+    if settings.security_protocol == "PLAINTEXT":
+        return None
+    context = None
+    if settings.security_protocol.endswith("SSL"):
+        context = ssl.create_default_context(cafile=settings.ssl_cafile)
+        if settings.ssl_certfile:
+            context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile)
+    if settings.security_protocol == "SSL":
+        return faust.SSLCredentials(context)
+    return faust.SASLCredentials(
+        username=settings.sasl_username,
+        password=settings.sasl_password.get_secret_value(),
+        mechanism=settings.sasl_mechanism,
+        ssl_context=context,
+    )
