@@ -170,7 +170,8 @@ def test_times_in_parameters_keep_zone_and_milliseconds(opened: ClickHouseStore)
     opened.insert("inferences_raw", inferences(0, 10, step=timedelta(milliseconds=1)), token="t")
     plus_five = timezone(timedelta(hours=5))
     found = opened.query(
-        "SELECT count() AS n FROM inferences WHERE timestamp >= {start:DateTime64(3)} AND timestamp < {end:DateTime64(3)}",
+        "SELECT count() AS n FROM inferences "
+        "WHERE timestamp >= {start:DateTime64(3)} AND timestamp < {end:DateTime64(3)}",
         {"start": START.astimezone(plus_five), "end": START + timedelta(milliseconds=4)},
     )
     assert found["n"].to_pylist() == [4]
@@ -259,7 +260,8 @@ def test_a_second_process_is_told_who_holds_the_folder_and_where_to_ask(
 ) -> None:
     script = (
         "import sys; from pydantic import SecretStr; from inferwatch.schemas.settings import StoreSettings;"
-        "from inferwatch.schemas.errors import Misconfigured; from inferwatch.infra.clickhouse.store import open_store\n"
+        "from inferwatch.schemas.errors import Misconfigured;"
+        "from inferwatch.infra.clickhouse.store import open_store\n"
         "try: open_store(StoreSettings(dsn=SecretStr(sys.argv[1])))\n"
         "except Misconfigured as error: print(error)"
     )

@@ -1,0 +1,290 @@
+CREATE TABLE IF NOT EXISTS watch.schema_migrations ON CLUSTER `main` (
+    name String,
+    checksum String,
+    retention Map(String, String),
+    applied_at DateTime64(3, 'UTC')
+) ENGINE = ReplicatedReplacingMergeTree(applied_at)
+ORDER BY name;
+
+CREATE TABLE IF NOT EXISTS watch.inferences_raw ON CLUSTER `main` (
+    topic LowCardinality(String),
+    partition UInt32,
+    offset UInt64,
+    id String,
+    timestamp DateTime64(3, 'UTC'),
+    application LowCardinality(String),
+    model LowCardinality(String),
+    provider LowCardinality(String),
+    operation LowCardinality(String),
+    prompt_name LowCardinality(String),
+    prompt_version LowCardinality(String),
+    tenant LowCardinality(String),
+    input String CODEC(ZSTD(1)),
+    output String CODEC(ZSTD(1)),
+    system String CODEC(ZSTD(1)),
+    contexts Array(String) CODEC(ZSTD(1)),
+    input_chars UInt32,
+    output_chars UInt32,
+    truncated Bool,
+    redactions UInt32,
+    input_tokens Nullable(UInt32),
+    output_tokens Nullable(UInt32),
+    cache_read_tokens Nullable(UInt32),
+    reasoning_tokens Nullable(UInt32),
+    cost_usd Nullable(Float64),
+    latency_ms Nullable(Float64),
+    time_to_first_token_ms Nullable(Float64),
+    error String,
+    finish_reason LowCardinality(String),
+    conversation_id String,
+    trace_id String,
+    span_id String,
+    user_id String,
+    tags Map(LowCardinality(String), String),
+    scores Map(LowCardinality(String), Float32),
+    abstained Map(LowCardinality(String), LowCardinality(String)),
+    evidence String CODEC(ZSTD(1)),
+    detectors Map(LowCardinality(String), LowCardinality(String)),
+    encoder_revision LowCardinality(String),
+    ingested_at DateTime64(3, 'UTC'),
+    INDEX by_id id TYPE bloom_filter(0.001) GRANULARITY 1
+) ENGINE = ReplicatedReplacingMergeTree(ingested_at)
+PARTITION BY toDate(timestamp)
+ORDER BY (application, timestamp, id)
+TTL toDateTime(ingested_at) + INTERVAL 90 DAY DELETE
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
+
+CREATE TABLE IF NOT EXISTS watch.embeddings_raw ON CLUSTER `main` (
+    application LowCardinality(String),
+    field LowCardinality(String),
+    timestamp DateTime64(3, 'UTC'),
+    id String,
+    encoder_revision LowCardinality(String),
+    vector Array(BFloat16) CODEC(ZSTD(1)),
+    ingested_at DateTime64(3, 'UTC')
+) ENGINE = ReplicatedReplacingMergeTree(ingested_at)
+PARTITION BY toDate(timestamp)
+ORDER BY (application, field, timestamp, id)
+TTL toDateTime(ingested_at) + INTERVAL 30 DAY DELETE
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
+
+CREATE TABLE IF NOT EXISTS watch.progress_raw ON CLUSTER `main` (
+    topic LowCardinality(String),
+    partition UInt32,
+    next_offset SimpleAggregateFunction(max, UInt64),
+    max_timestamp SimpleAggregateFunction(max, DateTime64(3, 'UTC')),
+    updated_at SimpleAggregateFunction(max, DateTime64(3, 'UTC'))
+) ENGINE = ReplicatedAggregatingMergeTree
+ORDER BY (topic, partition)
+SETTINGS non_replicated_deduplication_window = 1000;
+
+CREATE TABLE IF NOT EXISTS watch.windows_raw ON CLUSTER `main` (
+    window_start DateTime64(3, 'UTC'),
+    window_end DateTime64(3, 'UTC'),
+    revision UInt32,
+    rows UInt64,
+    closed_at DateTime64(3, 'UTC')
+) ENGINE = ReplicatedReplacingMergeTree(closed_at)
+PARTITION BY toYYYYMM(window_start)
+ORDER BY (window_start, window_end, revision)
+TTL toDateTime(closed_at) + INTERVAL 400 DAY DELETE
+SETTINGS non_replicated_deduplication_window = 1000;
+
+CREATE TABLE IF NOT EXISTS watch.window_metrics_raw ON CLUSTER `main` (
+    window_start DateTime64(3, 'UTC'),
+    window_end DateTime64(3, 'UTC'),
+    application LowCardinality(String),
+    segment_dimension LowCardinality(String),
+    segment_value String,
+    metric LowCardinality(String),
+    value Float64,
+    n UInt64,
+    total UInt64,
+    ci_low Float64,
+    ci_high Float64,
+    revision UInt32,
+    detail String CODEC(ZSTD(1)),
+    published_at DateTime64(3, 'UTC')
+) ENGINE = ReplicatedReplacingMergeTree(published_at)
+PARTITION BY toDate(window_start)
+ORDER BY (application, metric, segment_dimension, segment_value, window_start, window_end, revision)
+TTL toDateTime(published_at) + INTERVAL 400 DAY DELETE
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
+
+CREATE TABLE IF NOT EXISTS watch.alerts_raw ON CLUSTER `main` (
+    id String,
+    alert_id String,
+    fingerprint String,
+    rule LowCardinality(String),
+    severity LowCardinality(String),
+    labels Map(LowCardinality(String), String),
+    from_state LowCardinality(String),
+    to_state LowCardinality(String),
+    at DateTime64(3, 'UTC'),
+    since DateTime64(3, 'UTC'),
+    metric LowCardinality(String),
+    value Float64,
+    threshold String,
+    n UInt64,
+    detail String CODEC(ZSTD(1)),
+    decided_at DateTime64(3, 'UTC')
+) ENGINE = ReplicatedReplacingMergeTree(decided_at)
+PARTITION BY toYYYYMM(at)
+ORDER BY (fingerprint, at, id)
+TTL toDateTime(decided_at) + INTERVAL 400 DAY DELETE
+SETTINGS non_replicated_deduplication_window = 1000;
+
+CREATE TABLE IF NOT EXISTS watch.outbox_raw ON CLUSTER `main` (
+    id String,
+    receiver LowCardinality(String),
+    alert_id String,
+    payload String CODEC(ZSTD(1)),
+    at DateTime64(3, 'UTC'),
+    created_at DateTime64(3, 'UTC')
+) ENGINE = ReplicatedReplacingMergeTree(created_at)
+PARTITION BY toYYYYMM(at)
+ORDER BY (id, receiver)
+TTL toDateTime(created_at) + INTERVAL 400 DAY DELETE
+SETTINGS non_replicated_deduplication_window = 1000;
+
+CREATE TABLE IF NOT EXISTS watch.deliveries_raw ON CLUSTER `main` (
+    id String,
+    receiver LowCardinality(String),
+    attempt UInt32,
+    status LowCardinality(String),
+    error String,
+    next_attempt_at DateTime64(3, 'UTC'),
+    at DateTime64(3, 'UTC')
+) ENGINE = ReplicatedReplacingMergeTree(at)
+PARTITION BY toYYYYMM(at)
+ORDER BY (id, receiver, attempt, status)
+TTL toDateTime(at) + INTERVAL 400 DAY DELETE
+SETTINGS non_replicated_deduplication_window = 1000;
+
+CREATE TABLE IF NOT EXISTS watch.references_raw ON CLUSTER `main` (
+    name LowCardinality(String),
+    version UInt32,
+    application LowCardinality(String),
+    field LowCardinality(String),
+    encoder_revision LowCardinality(String),
+    position UInt32,
+    id String,
+    vector Array(Float32) CODEC(ZSTD(1)),
+    period_start DateTime64(3, 'UTC'),
+    period_end DateTime64(3, 'UTC'),
+    created_at DateTime64(3, 'UTC')
+) ENGINE = ReplicatedReplacingMergeTree(created_at)
+ORDER BY (application, field, name, version, position)
+SETTINGS non_replicated_deduplication_window = 1000;
+
+CREATE TABLE IF NOT EXISTS watch.promotions_raw ON CLUSTER `main` (
+    application LowCardinality(String),
+    field LowCardinality(String),
+    name LowCardinality(String),
+    version UInt32,
+    promoted_at DateTime64(3, 'UTC')
+) ENGINE = ReplicatedReplacingMergeTree(promoted_at)
+ORDER BY (application, field, name, version, promoted_at)
+SETTINGS non_replicated_deduplication_window = 1000;
+
+CREATE TABLE IF NOT EXISTS watch.dead_letters_raw ON CLUSTER `main` (
+    topic LowCardinality(String),
+    partition UInt32,
+    offset UInt64,
+    reason LowCardinality(String),
+    detail String,
+    key String,
+    value String CODEC(ZSTD(1)),
+    timestamp DateTime64(3, 'UTC'),
+    ingested_at DateTime64(3, 'UTC')
+) ENGINE = ReplicatedReplacingMergeTree(ingested_at)
+PARTITION BY toDate(timestamp)
+ORDER BY (topic, partition, offset)
+TTL toDateTime(ingested_at) + INTERVAL 30 DAY DELETE
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
+
+CREATE TABLE IF NOT EXISTS watch.feedback_raw ON CLUSTER `main` (
+    topic LowCardinality(String),
+    partition UInt32,
+    offset UInt64,
+    application LowCardinality(String),
+    id String,
+    timestamp DateTime64(3, 'UTC'),
+    kind LowCardinality(String),
+    value Nullable(Float64),
+    label LowCardinality(String),
+    comment String,
+    ingested_at DateTime64(3, 'UTC')
+) ENGINE = ReplicatedReplacingMergeTree(ingested_at)
+PARTITION BY toYYYYMM(timestamp)
+ORDER BY (application, id, timestamp, kind)
+TTL toDateTime(ingested_at) + INTERVAL 90 DAY DELETE
+SETTINGS non_replicated_deduplication_window = 1000;
+
+CREATE TABLE IF NOT EXISTS watch.reviews_raw ON CLUSTER `main` (
+    application LowCardinality(String),
+    id String,
+    reviewer String,
+    label LowCardinality(String),
+    comment String,
+    at DateTime64(3, 'UTC')
+) ENGINE = ReplicatedReplacingMergeTree(at)
+ORDER BY (application, id, reviewer)
+SETTINGS non_replicated_deduplication_window = 1000;
+
+CREATE TABLE IF NOT EXISTS watch.audit_log_raw ON CLUSTER `main` (
+    at DateTime64(3, 'UTC'),
+    actor String,
+    action LowCardinality(String),
+    subject String,
+    detail String
+) ENGINE = ReplicatedReplacingMergeTree(at)
+ORDER BY (at, actor, action, subject)
+SETTINGS non_replicated_deduplication_window = 1000;
+
+CREATE OR REPLACE VIEW watch.inferences ON CLUSTER `main` AS
+SELECT *,
+     
+    if(mapContains(scores, 'toxicity.input'), scores['toxicity.input'], NULL) AS toxicity_input,
+    if(mapContains(scores, 'toxicity.output'), scores['toxicity.output'], NULL) AS toxicity_output,
+    if(mapContains(scores, 'hallucination'), scores['hallucination'], NULL) AS hallucination
+FROM watch.inferences_raw FINAL SETTINGS do_not_merge_across_partitions_select_final = 1;
+
+CREATE OR REPLACE VIEW watch.embeddings ON CLUSTER `main` AS
+ 
+SELECT * REPLACE (CAST(vector AS Array(Float32)) AS vector)
+FROM watch.embeddings_raw FINAL SETTINGS do_not_merge_across_partitions_select_final = 1;
+
+CREATE OR REPLACE VIEW watch.progress ON CLUSTER `main` AS
+SELECT topic, partition, max(next_offset) AS next_offset, max(max_timestamp) AS max_timestamp, max(updated_at) AS updated_at
+FROM watch.progress_raw GROUP BY topic, partition;
+
+CREATE OR REPLACE VIEW watch.windows ON CLUSTER `main` AS
+SELECT w.window_start AS window_start, w.window_end AS window_end, argMax(w.rows, w.revision) AS rows,
+    argMax(w.closed_at, w.revision) AS closed_at, max(w.revision) AS revision
+FROM watch.windows_raw AS w GROUP BY w.window_start, w.window_end;
+
+CREATE OR REPLACE VIEW watch.window_metrics ON CLUSTER `main` AS
+SELECT * FROM watch.window_metrics_raw FINAL
+WHERE (window_start, window_end, revision) IN
+    (SELECT window_start, window_end, max(revision) FROM watch.windows_raw GROUP BY window_start, window_end);
+
+CREATE OR REPLACE VIEW watch.alerts ON CLUSTER `main` AS SELECT * FROM watch.alerts_raw FINAL;
+
+CREATE OR REPLACE VIEW watch.outbox ON CLUSTER `main` AS SELECT * FROM watch.outbox_raw FINAL;
+
+CREATE OR REPLACE VIEW watch.deliveries ON CLUSTER `main` AS SELECT * FROM watch.deliveries_raw FINAL;
+
+CREATE OR REPLACE VIEW watch.references ON CLUSTER `main` AS SELECT * FROM watch.references_raw FINAL;
+
+CREATE OR REPLACE VIEW watch.promotions ON CLUSTER `main` AS SELECT * FROM watch.promotions_raw FINAL;
+
+CREATE OR REPLACE VIEW watch.dead_letters ON CLUSTER `main` AS
+SELECT * FROM watch.dead_letters_raw FINAL SETTINGS do_not_merge_across_partitions_select_final = 1;
+
+CREATE OR REPLACE VIEW watch.feedback ON CLUSTER `main` AS SELECT * FROM watch.feedback_raw FINAL;
+
+CREATE OR REPLACE VIEW watch.reviews ON CLUSTER `main` AS SELECT * FROM watch.reviews_raw FINAL;
+
+CREATE OR REPLACE VIEW watch.audit_log ON CLUSTER `main` AS SELECT * FROM watch.audit_log_raw FINAL;
+
