@@ -17,8 +17,8 @@ FEATURES = ("distance", "words", "sentence_words", "pairs", "numbers", "names", 
 MAX_CONTEXT_CHARS = 20_000
 MAX_CONTEXT_SENTENCES = 24
 _SPLIT_SENTENCES = 256
-# One new word among ten weighs the same for a claim of five words as for one of fifty.
-_MOST_MISSING = 2
+# One unknown number makes a claim wrong; one unknown name may be a capitalised common word.
+_MOST_NAMES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,8 @@ def ground(item: Item, reading: Reading, claim_vectors: F32, sentence_vectors: F
                 1 - len(words.content & known.content) / len(words.content),
                 1 - best,
                 1 - len(words.pairs & known.pairs) / max(1, len(words.pairs)),
-                min(len(numbers), _MOST_MISSING) / _MOST_MISSING,
-                min(len(names), _MOST_MISSING) / _MOST_MISSING,
+                float(bool(numbers)),
+                min(len(names), _MOST_NAMES) / _MOST_NAMES,
                 float(opposite),
             )
         )
