@@ -1,0 +1,130 @@
+"""One way to send: JSON by POST, and what each answer means for a retry."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import aiohttp
+from pydantic import SecretStr
+
+from inferwatch.schemas.clock import Clock
+from inferwatch.schemas.errors import DeliveryError, Misconfigured
+
+TIMEOUT = 10.0
+"""Seconds a receiver has to answer."""
+READ_BYTES = 4096
+LATER = frozenset({408, 425, 429})
+"""Client errors that say «not now» rather than «not like this»."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a receiver said to an accepted request."""
+
+    status: int
+    body: str
+
+
+class Sender:
+    """Posts JSON to one secret address. The address shows in no message, no repr and no exception.
+
+    Args:
+        name: the receiver's name, for messages.
+        url: https, or http to a loopback address.
+        clock: to read a Retry-After that is a date.
+        timeout: seconds for the whole exchange.
+
+    Raises:
+        Misconfigured: the address is neither.
+    """
+
+    def __init__(self, name: str, url: SecretStr, clock: Clock, *, timeout: float = TIMEOUT) -> None:
+        self._name = name
+        self._url = _checked(name, url.get_secret_value())
+        self._clock = clock
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def post(self, body: bytes, headers: dict[str, str] | None = None) -> Answer:
+        """Send one request.
+
+        Raises:
+            DeliveryError: it was not accepted. 408, 425, 429 and 5xx, and failures of the network, are retryable;
+                redirects and every other 4xx are not.
+        """
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=self._timeout)
+        try:
+            async with self._session.post(
+                self._url,
+                data=body,
+                headers={"Content-Type": "application/json"} | (headers or {}),
+                allow_redirects=False,
+            ) as response:
+                text = (await response.content.read(READ_BYTES)).decode(errors="replace")
+                if response.status >= 300:
+                    raise self._refused(response.status, text, response.headers.get("Retry-After"))
+                return Answer(response.status, text)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            # The library's message quotes the address, and with it the secret.
+            raise self.failed(f"no answer ({type(error).__name__})", retryable=True) from None
+
+    def failed(self, what: str, *, retryable: bool, retry_after: float | None = None) -> DeliveryError:
+        """Return the error that says ``what`` went wrong at this receiver, with the address cut out."""
+        cleaned = what.replace(self._url, "[address]")
+        return DeliveryError(f"receiver {self._name!r}: {cleaned}", retryable=retryable, retry_after=retry_after)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _refused(self, status: int, text: str, retry_after: str | None) -> DeliveryError:
+        if 300 <= status < 400:
+            return self.failed(f"answered {status}; redirects are not followed, set the final address", retryable=False)
+        said = f"answered {status}: {text[:200]}" if text.strip() else f"answered {status}"
+        retryable = status >= 500 or status in LATER
+        return self.failed(said, retryable=retryable, retry_after=self._seconds(retry_after))
+
+    def _seconds(self, retry_after: str | None) -> float | None:
+        """Read Retry-After (RFC 9110): seconds, or an HTTP date."""
+        if retry_after is None:
+            return None
+        if retry_after.strip().isdigit():
+            return float(retry_after)
+        try:
+            at = parsedate_to_datetime(retry_after)
+        except ValueError:
+            return None
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        return max(0.0, (at - self._clock.now()).total_seconds())
+
+
+def _checked(name: str, url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        host, parts = "", urlsplit("")
+    if host and (parts.scheme == "https" or (parts.scheme == "http" and _loopback(host))):
+        return url
+    raise Misconfigured(
+        f"receivers: the address of {name!r} must be https://…, or http:// to a loopback address; "
+        f"got scheme {parts.scheme or 'none'!r}"
+    )
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def utc(at: datetime) -> str:
+    """Return a time as people read it in a message: ``2026-03-01 14:05 UTC``."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,55 @@
+"""A notification as JSON values: what the webhook sends and PagerDuty shows as details."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from math import isfinite
+from typing import Any
+
+from inferwatch.schemas.alerts import Notification
+
+TEXT, LABEL, LABELS, EXAMPLES = 8000, 1024, 20, 5
+"""Most characters of a text and of a label, most labels and most examples sent."""
+
+
+def finite(value: float) -> float | None:
+    """Return the number, or None for NaN and infinity, which JSON does not have."""
+    return value if isfinite(value) else None
+
+
+def cut(text: str, limit: int) -> str:
+    """Return at most ``limit`` characters, the last an ellipsis when something is missing."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def as_json(note: Notification) -> dict[str, Any]:
+    """Return every field of ``note``: times RFC 3339 in UTC, unknown numbers null, texts of bounded length."""
+
+    def stamp(at: datetime) -> str:
+        return at.isoformat(timespec="milliseconds")
+
+    found: dict[str, Any] = {
+        "id": note.id,
+        "alert_id": note.alert_id,
+        "dedup_key": note.dedup_key,
+        "status": note.status.value,
+        "severity": note.severity.value,
+        "title": note.title,
+        "summary": note.summary,
+        "metric": note.metric,
+        "value": finite(note.value),
+        "threshold": note.threshold,
+        "n": note.n,
+        "ci_low": finite(note.ci_low),
+        "ci_high": finite(note.ci_high),
+        "since": stamp(note.since),
+        "at": stamp(note.at),
+        "reference": note.reference,
+        "sql": note.sql,
+        "url": note.url,
+        "description": note.description,
+    }
+    found = {name: cut(value, TEXT) if isinstance(value, str) else value for name, value in found.items()}
+    found["labels"] = {cut(name, LABEL): cut(value, LABEL) for name, value in list(note.labels.items())[:LABELS]}
+    found["examples"] = [cut(example, TEXT) for example in note.examples[:EXAMPLES]]
+    return found

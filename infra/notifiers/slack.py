@@ -1,0 +1,113 @@
+"""Slack incoming webhooks, as a Block Kit message.
+
+References:
+    Slack, "Sending messages using incoming webhooks"; "Block Kit reference"; "Formatting text for app surfaces".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+
+from inferwatch.infra.notifiers.http import Sender, utc
+from inferwatch.infra.notifiers.wording import interval, number
+from inferwatch.schemas.alerts import Notification, State
+from inferwatch.schemas.clock import Clock
+from inferwatch.schemas.rules import Severity
+from inferwatch.schemas.settings import SlackReceiver
+
+HEADER, SECTION, FIELD = 150, 3000, 2000
+EXAMPLES = 3
+SIGNS = {
+    Severity.CRITICAL: ":red_circle:",
+    Severity.ERROR: ":red_circle:",
+    Severity.WARNING: ":large_orange_circle:",
+    Severity.INFO: ":large_blue_circle:",
+}
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+
+
+class Slack:
+    """Posts one message per notification. Posts are not idempotent; the message carries the alert id."""
+
+    def __init__(self, settings: SlackReceiver, clock: Clock, **options: Any) -> None:
+        self.name = settings.name
+        self._sender = Sender(settings.name, settings.webhook_url, clock, **options)
+
+    async def notify(self, note: Notification) -> None:
+        """Post ``note``. Slack has accepted it when it answers 200 with the body ``ok``.
+
+        Raises:
+            DeliveryError: it did not; 429 carries how long to wait.
+        """
+        answer = await self._sender.post(orjson.dumps(message(note)))
+        if answer.body.strip() != "ok":
+            raise self._sender.failed(f"answered {answer.status}, but not ok: {answer.body[:100]}", retryable=False)
+
+    async def close(self) -> None:
+        await self._sender.close()
+
+
+def message(note: Notification) -> dict[str, Any]:
+    """Return the payload: what and how bad, where, since when, how much against what, examples, SQL."""
+    resolved = note.status is State.RESOLVED
+    sign = ":white_check_mark:" if resolved else SIGNS[note.severity]
+    word = "RESOLVED" if resolved else note.severity.value.upper()
+    blocks: list[dict[str, Any]] = [
+        {"type": "header", "text": {"type": "plain_text", "text": cut(f"{sign} {word}: {plain(note.title)}", HEADER)}},
+        _section(escape(note.summary)),
+        {"type": "section", "fields": _fields(note)},
+    ]
+    if note.examples and not resolved:
+        quoted = "\n".join(f"> {escape(' '.join(example.split()))}" for example in note.examples[:EXAMPLES])
+        blocks.append(_section(f"*Examples*\n{quoted}"))
+    if note.sql:
+        blocks.append(_section(f"*Reproduce the number*\n```{cut(escape(note.sql), SECTION - 40)}```"))
+    if note.description:
+        blocks.append(_section(escape(note.description)))
+    if note.url:
+        blocks.append({"type": "actions", "elements": [_button(note.url)]})
+    identity = f"alert `{escape(note.alert_id)}`  metric `{escape(note.metric)}`  window end {utc(note.at)}"
+    blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": cut(identity, FIELD)}]})
+    return {"text": cut(f"{word}: {escape(note.title)}", SECTION), "blocks": blocks}
+
+
+def _fields(note: Notification) -> list[dict[str, str]]:
+    where = ", ".join(f"{name} {value}" for name, value in sorted(note.labels.items()))
+    rows = {
+        "Where": escape(where),
+        "Since": utc(note.since),
+        "Value": f"{number(note.value, note.metric)}{interval(note)} in {note.n:,} events",
+        "Alert when": escape(note.threshold),
+    }
+    if note.reference:
+        rows["Compared with"] = escape(note.reference)
+    return [{"type": "mrkdwn", "text": cut(f"*{name}*\n{text}", FIELD)} for name, text in rows.items()]
+
+
+def _section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": cut(text or "(no text)", SECTION)}}
+
+
+def _button(url: str) -> dict[str, Any]:
+    return {"type": "button", "text": {"type": "plain_text", "text": "Open"}, "url": url[:FIELD]}
+
+
+def plain(text: str) -> str:
+    """Return ``text`` without control characters and direction overrides, on one line."""
+    return " ".join(_CONTROL.sub(" ", text).split())
+
+
+def escape(text: str) -> str:
+    """Make text from logs harmless in mrkdwn: it can form no link, no mention and no formatting run."""
+    text = _CONTROL.sub(" ", text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return text.replace("`", "'")
+
+
+def cut(text: str, limit: int) -> str:
+    """Return at most ``limit`` characters, the last an ellipsis when something is missing; no entity is split."""
+    if len(text) <= limit:
+        return text
+    return re.sub(r"&[a-z]{0,3}$", "", text[: limit - 1]) + "…"
