@@ -52,7 +52,7 @@ FUNCTIONS = frozenset(
         "addresstosymbol",
     }
 )
-"""Ordinary functions that look outside the tables."""
+"""Ordinary functions that look outside the tables. Their names are refused wherever they stand."""
 MODEL_CALL = re.compile(r"ai(generate|extract|classify|embed|translate|redact|filter|similarity)")
 SYSTEM_TABLES = re.compile(
     r"stack_trace|symbols|named_collections|certificates|jemalloc\w*|remote_data_paths|fail_points"
@@ -146,8 +146,8 @@ class Reader:
         parameters = dict(parameters or {})
         if not _IDENTIFIER.fullmatch(default_format):
             raise Refused(UNKNOWN_FORMAT, f"Unknown format {default_format!r}. (UNKNOWN_FORMAT)")
-        if database and not _IDENTIFIER.fullmatch(database):
-            raise Refused(READONLY, f"database must be a plain name, got {database!r}. (READONLY)")
+        if database and (database == "system" or not _IDENTIFIER.fullmatch(database)):
+            raise Refused(READONLY, f"database must be a plain name, and not system, got {database!r}. (READONLY)")
         session = self._session(wishes or {})
         with self._client(session) as client:
             try:
@@ -245,7 +245,7 @@ def _lower(limit: str, wish: str) -> str:
 
 def _banned(client: Client) -> frozenset[str]:
     rows = client.query("SELECT lower(name) FROM system.table_functions").result_rows
-    return (frozenset(name for (name,) in rows) - TABLE_FUNCTIONS) | FUNCTIONS
+    return frozenset(name for (name,) in rows) - TABLE_FUNCTIONS
 
 
 def _words(canonical: str) -> list[tuple[str, str]]:
@@ -269,7 +269,10 @@ def _check(words: list[tuple[str, str]], parameters: Mapping[str, str], banned: 
         name = text.lower()
         if name == "into" and after.upper() == "OUTFILE":
             raise Refused(READONLY, "INTO OUTFILE is refused: results are answered, not written. (READONLY)")
-        if after == "(" and (name in banned or MODEL_CALL.fullmatch(name)):
+        if name == "parallel" and after.upper() == "WITH":
+            raise Refused(READONLY, "PARALLEL WITH is refused: one statement at a time. (READONLY)")
+        # Also without arguments: arrayMap(file, …) and APPLY(file) call a function by its bare name.
+        if _looks_outside(name) or (after == "(" and name in banned):
             raise Refused(READONLY, f"Function {text} is refused: it reads more than the tables. (READONLY)")
         if after == "." and name == FILES:
             raise Refused(READONLY, f"Database {text} is refused: it reads the host's files. (READONLY)")
@@ -279,10 +282,15 @@ def _check(words: list[tuple[str, str]], parameters: Mapping[str, str], banned: 
             _check_identifiers(parameters)
 
 
+def _looks_outside(name: str) -> bool:
+    return name in FUNCTIONS or MODEL_CALL.fullmatch(name) is not None
+
+
 def _check_identifiers(parameters: Mapping[str, str]) -> None:
     """With an Identifier parameter about, no value may name a file or something refused above."""
     for name, value in parameters.items():
-        if value.lower() in (FILES, "system") or not re.fullmatch(r"[\w .,:+-]*", value):
+        parts = value.lower().split(".")
+        if parts[0] in (FILES, "system") or any(map(_looks_outside, parts)) or not re.fullmatch(r"[\w .,:+-]*", value):
             raise Refused(
                 READONLY, f"Parameter {name} cannot be {value!r} in a query with Identifier parameters. (READONLY)"
             )
