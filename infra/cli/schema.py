@@ -12,8 +12,16 @@ from inferwatch.schemas.settings import Settings
 
 @click.command()
 @click.argument("what", type=click.Choice(["inference", "settings"]), default="inference")
-def schema(what: str) -> None:
+@click.option("--markdown", is_flag=True, help="A page for people instead (settings only).")
+def schema(what: str, markdown: bool) -> None:
     """Print the JSON Schema of the inference log (default) or of the configuration file."""
+    if markdown and what != "settings":
+        raise click.UsageError("--markdown goes with: inferwatch schema settings")
+    if markdown:
+        from inferwatch.infra.settings_page import render
+
+        click.echo(render(), nl=False)
+        return
     click.echo(rendered(what))
 
 
