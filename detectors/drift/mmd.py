@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -136,16 +137,17 @@ class RandomFeatureMMD:
 def _canonical(rows: F32) -> npt.NDArray[Any]:
     """Return an order of the rows that depends on their contents only."""
     keys = [row.tobytes() for row in rows]
-    return np.array(sorted(range(len(keys)), key=keys.__getitem__))
+    order: npt.NDArray[Any] = np.array(sorted(range(len(keys)), key=keys.__getitem__))
+    return order
 
 
-def _effect(old: F32, new: F32, n_old: int, n_new: int) -> float:
-    old, new = old.astype(np.float64), new.astype(np.float64)
+def _effect(old_mean: F32, new_mean: F32, n_old: int, n_new: int) -> float:
+    old, new = old_mean.astype(np.float64), new_mean.astype(np.float64)
     # Feature vectors have norm 1, so the mean over pairs i != j is (n |mean|^2 - 1) / (n - 1).
-    within_old = (n_old * (old @ old) - 1) / (n_old - 1)
-    within_new = (n_new * (new @ new) - 1) / (n_new - 1)
-    squared = within_old + within_new - 2 * (old @ new)
-    return float(np.sqrt(max(0.0, squared) / max(1 - within_old, _LEAST_VARIANCE)))
+    within_old = (n_old * float(old @ old) - 1) / (n_old - 1)
+    within_new = (n_new * float(new @ new) - 1) / (n_new - 1)
+    squared = within_old + within_new - 2 * float(old @ new)
+    return math.sqrt(max(0.0, squared) / max(1 - within_old, _LEAST_VARIANCE))
 
 
 def _abstain(old: F32, new: F32, reason: str) -> Drift:

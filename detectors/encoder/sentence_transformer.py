@@ -30,6 +30,7 @@ _DECISIVE = (
     "model.safetensors",
     "pytorch_model.bin",
 )
+_quiet: Any = disable_progress_bar  # it has no types; loading 90 MB needs no progress bar in a log
 _CHARS_A_TOKEN = 64
 # Short batches stay in the CPU cache: 2,048 tokens a batch measured 1.2 to 2 times as fast as 8,192.
 _TOKENS_A_TEXT = 32
@@ -65,7 +66,7 @@ class SentenceTransformerEncoder:
         self.revision = revision_of(folder)
         if threads:
             torch.set_num_threads(threads)
-        disable_progress_bar()
+        _quiet()
         try:
             loaded = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
         except (OSError, ValueError, KeyError) as error:

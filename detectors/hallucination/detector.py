@@ -58,7 +58,9 @@ class Hallucination(Detector):
                 last = middle + len(found.sentences)
                 grounded.append(ground(item, found, vectors[first:middle], vectors[middle:last]))
                 first = last
-        probabilities = self._model(np.concatenate([one.features for one in grounded])) if grounded else np.empty(0)
+        probabilities: F32 = np.empty(0, np.float32)
+        if grounded:
+            probabilities = self._model(np.concatenate([one.features for one in grounded]))
         values = np.full(len(batch.items), np.nan, np.float32)
         evidence: list[tuple[Evidence, ...]] = [()] * len(batch.items)
         scored = iter(grounded)

@@ -29,6 +29,7 @@ from inferwatch.detectors.hallucination.grounding import FEATURES, ground, read
 from inferwatch.detectors.hallucination.model import PACKAGED, GroundingModel
 
 SEED = 20261123
+_minimize: Any = minimize  # scipy has no types
 SUPPORT_PAIRS = Path(__file__).with_name("support_pairs.json")
 _RIDGE = 0.002
 _DIGITS = re.compile(r"\d+")
@@ -136,7 +137,7 @@ def fit(features: F32, labels: npt.NDArray[np.bool_], weights: npt.NDArray[np.fl
         return float(share @ np.logaddexp(0, -margin) + _RIDGE * (theta[:-1] @ theta[:-1])), gradient
 
     bounds = [(0.0, None)] * x.shape[1] + [(None, None)]
-    found = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, bounds=bounds, method="L-BFGS-B").x
+    found = _minimize(loss, np.zeros(x.shape[1] + 1), jac=True, bounds=bounds, method="L-BFGS-B").x
     return found[:-1].astype(np.float32), float(found[-1])
 
 

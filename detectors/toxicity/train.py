@@ -31,6 +31,7 @@ from inferwatch.detectors.toxicity.units import in_context, units
 from inferwatch.detectors.toxicity.weights import PACKAGED, LinearHead, probability
 
 SEED = 20261123
+_logistic: Any = LogisticRegression  # scikit-learn has no types
 _MADLIBS = 6000
 _TRAIN, _CALIBRATE = 0.70, 0.85
 _TWITTER = re.compile(r"\bRT\b|@\w+:?|https?://\S+|#")
@@ -109,10 +110,10 @@ def fit(vectors: F32, rows: Sequence[Labelled], metadata: dict[str, Any]) -> Lin
     parts = np.array([split_of(row) for row in rows])
     weights = _balance(rows)
     train, calibrate = parts == "train", parts == "calibrate"
-    model = LogisticRegression(C=10.0, max_iter=2000)
+    model = _logistic(C=10.0, max_iter=2000)
     model.fit(vectors[train], toxic[train], sample_weight=weights[train])
     logits = model.decision_function(vectors[calibrate])
-    platt = LogisticRegression(C=1e6).fit(logits[:, None], toxic[calibrate], sample_weight=weights[calibrate])
+    platt = _logistic(C=1e6).fit(logits[:, None], toxic[calibrate], sample_weight=weights[calibrate])
     slope, shift = float(platt.coef_[0, 0]), float(platt.intercept_[0])
     head = (slope * model.coef_[0]).astype(np.float32)
     return LinearHead(head, slope * float(model.intercept_[0]) + shift, metadata)

@@ -13,7 +13,7 @@ LONG_CHARS = 300
 MAX_SENTENCES = 32
 _SHORTEST = 12
 # "I hate seeing you upset." is an insult only by itself: a sentence is read with three tenths of its surroundings.
-_OWN_SHARE = np.float32(0.7)
+_OWN_SHARE = 0.7
 
 
 def units(text: str) -> list[Span]:
@@ -38,6 +38,6 @@ def in_context(logits: F32, counts: Sequence[int]) -> F32:
     """
     held = np.array(counts, np.int64)
     wholes = np.cumsum(held) - held
-    mixed: F32 = _OWN_SHARE * logits + (1 - _OWN_SHARE) * np.repeat(logits[wholes], held)
+    mixed: F32 = (_OWN_SHARE * logits + (1 - _OWN_SHARE) * np.repeat(logits[wholes], held)).astype(np.float32)
     mixed[wholes] = logits[wholes]
     return mixed

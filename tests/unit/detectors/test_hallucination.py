@@ -76,7 +76,8 @@ def test_what_cannot_be_scored_says_why(encoder: Encoder, item: Item, reason: st
 @pytest.mark.parametrize(
     "small_talk",
     [
-        "Is there anything else I can help with?", "Hi there, thanks for reaching out to Acme Support!", "You're welcome!",
+        "Is there anything else I can help with?", "Hi there, thanks for reaching out to Acme Support!",
+        "You're welcome!",
         "I'm sorry to hear that your blender broke.", "Please let me know if you need further help with this.",
         "If you have any other questions, feel free to ask.", "I hope this helps!", "Sure, here is what I found:",
         "I could not find that in our documents.", "Have a great day!", "I understand how annoying this delay must be.",

@@ -62,7 +62,7 @@ def test_an_unknown_name_says_what_was_meant() -> None:
 def test_two_plug_ins_with_one_score_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "Politeness", Politeness, raising=False)
     install(monkeypatch, politeness="inferwatch.detectors.registry:Politeness")
-    with pytest.raises(Misconfigured, match="'toxicity' and 'politeness' both emit the score 'toxicity.output'"):
+    with pytest.raises(Misconfigured, match=r"'toxicity' and 'politeness' both emit the score 'toxicity\.output'"):
         load_detectors(["toxicity", "politeness"])
     assert load_detectors(["politeness"])[0].name == "politeness"
 
