@@ -13,53 +13,17 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from inferwatch.infra.clickhouse.connection import connect
 from inferwatch.infra.clickhouse.failures import code_of
-from inferwatch.infra.clickhouse.lexer import tokens
-from inferwatch.schemas.errors import Permanent
+from inferwatch.infra.clickhouse.guard import (
+    FILES,
+    READONLY,
+    TABLE_FUNCTIONS,
+    UNKNOWN_FORMAT,
+    Refused,
+    check,
+    format_of,
+    words,
+)
 from inferwatch.schemas.settings import StoreSettings, WebSettings
-
-SYNTAX_ERROR = 62
-UNKNOWN_FORMAT = 73
-READONLY = 164
-
-STATEMENTS = frozenset({"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPLAIN", "("})
-TABLE_FUNCTIONS = frozenset(
-    {
-        "format",  # also an ordinary function; under readonly=1 the engine refuses the table function
-        "generaterandom",
-        "generateseries",
-        "generate_series",
-        "null",
-        "numbers",
-        "numbers_mt",
-        "primes",
-        "sqlstandardvalues",
-        "values",
-        "view",
-        "zeros",
-        "zeros_mt",
-    }
-)
-"""Table functions that read nothing but their arguments; every other one the engine has is refused."""
-FUNCTIONS = frozenset(
-    {
-        "file",  # reads files of the host, even under readonly=1
-        "hascolumnintable",  # takes any database, also the engine's view of the host's files
-        "joinget",
-        "joingetornull",
-        "getclienthttpheader",
-        "addresstoline",
-        "addresstolinewithinlines",
-        "addresstosymbol",
-    }
-)
-"""Ordinary functions that look outside the tables. Their names are refused wherever they stand."""
-MODEL_CALL = re.compile(r"ai(generate|extract|classify|embed|translate|redact|filter|similarity)")
-SYSTEM_TABLES = re.compile(
-    r"stack_trace|symbols|named_collections|certificates|jemalloc\w*|remote_data_paths|fail_points"
-)
-"""Tables of ``system`` that show the process, its secrets or its threads."""
-FILES = "default"
-"""The embedded engine's database of this name resolves table names as file names."""
 
 LOWERED = (
     "max_execution_time",
@@ -77,14 +41,6 @@ FREE = re.compile(
 IDLE = 8
 """Sessions kept for the next query with the same settings; opening one takes some 12 ms."""
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
-
-
-class Refused(Permanent):
-    """A query that was not run, or that failed. ``code`` is ClickHouse's error code."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class _Verbatim:
@@ -157,14 +113,14 @@ class Reader:
                 canonical = client.raw_query(
                     "SELECT formatQuery({q:String})", {"q": sql}, fmt="RawBLOB", use_database=False
                 ).decode()
-                words = _words(canonical)
-                _check(words, parameters, self._banned)
-                named = _format_of(words)
+                said = words(canonical)
+                check(said, parameters, self._banned)
+                named = format_of(said)
                 bound = {name: _Verbatim(value) for name, value in parameters.items()}
                 body = client.raw_query(canonical, bound, fmt=None if named else default_format)
                 answered = named or default_format
-                if not body and answered == "Native" and words[0][1].upper() in ("SELECT", "WITH", "("):
-                    body = _empty_block(client, canonical, words, bound)
+                if not body and answered == "Native" and said[0][1].upper() in ("SELECT", "WITH", "("):
+                    body = _empty_block(client, canonical, said, bound)
             except ClickHouseError as error:
                 raise Refused(code_of(error) or 0, str(error)) from error
         return Answer(body, answered)
@@ -216,13 +172,13 @@ class Reader:
         return session | {"readonly": "1"}
 
 
-def _empty_block(client: Client, canonical: str, words: list[tuple[str, str]], bound: Mapping[str, object]) -> bytes:
+def _empty_block(client: Client, canonical: str, said: list[tuple[str, str]], bound: Mapping[str, object]) -> bytes:
     """Return a Native block of no rows: the embedded engine writes none, and clients then miss the columns.
 
     References:
         https://clickhouse.com/docs/interfaces/formats/Native
     """
-    named = _format_of(words)
+    named = format_of(said)
     select = canonical.rpartition("FORMAT")[0] if named else canonical
     columns = client.query(f"DESCRIBE ({select})", dict(bound)).result_rows
     texts = [text.encode() for column in columns for text in column[:2]]
@@ -246,61 +202,3 @@ def _lower(limit: str, wish: str) -> str:
 def _banned(client: Client) -> frozenset[str]:
     rows = client.query("SELECT lower(name) FROM system.table_functions").result_rows
     return frozenset(name for (name,) in rows) - TABLE_FUNCTIONS
-
-
-def _words(canonical: str) -> list[tuple[str, str]]:
-    """Return the tokens that matter: no space or comment, quoted identifiers without their quotes."""
-    return [
-        ("quoted", text[1:-1]) if kind == "quoted" else (kind, text)
-        for kind, text in tokens(canonical)
-        if kind not in ("space", "comment")
-    ]
-
-
-def _check(words: list[tuple[str, str]], parameters: Mapping[str, str], banned: frozenset[str]) -> None:
-    first = words[0][1].upper() if words else ""
-    if first not in STATEMENTS:
-        raise Refused(READONLY, f"Only reading statements are answered here, got {first or 'nothing'}. (READONLY)")
-    for (kind, text), (_, after), (_, third) in zip(
-        words, [*words[1:], ("", "")], [*words[2:], ("", ""), ("", "")], strict=False
-    ):
-        if kind not in ("word", "quoted"):
-            continue
-        name = text.lower()
-        if name == "into" and after.upper() == "OUTFILE":
-            raise Refused(READONLY, "INTO OUTFILE is refused: results are answered, not written. (READONLY)")
-        if name == "parallel" and after.upper() == "WITH":
-            raise Refused(READONLY, "PARALLEL WITH is refused: one statement at a time. (READONLY)")
-        # Also without arguments: arrayMap(file, …) and APPLY(file) call a function by its bare name.
-        if _looks_outside(name) or (after == "(" and name in banned):
-            raise Refused(READONLY, f"Function {text} is refused: it reads more than the tables. (READONLY)")
-        if after == "." and name == FILES:
-            raise Refused(READONLY, f"Database {text} is refused: it reads the host's files. (READONLY)")
-        if after == "." and name == "system" and SYSTEM_TABLES.fullmatch(third.lower()):
-            raise Refused(READONLY, f"Table system.{third} is refused: it shows the process. (READONLY)")
-        if name == "identifier" and after == "}":
-            _check_identifiers(parameters)
-
-
-def _looks_outside(name: str) -> bool:
-    return name in FUNCTIONS or MODEL_CALL.fullmatch(name) is not None
-
-
-def _check_identifiers(parameters: Mapping[str, str]) -> None:
-    """With an Identifier parameter about, no value may name a file or something refused above."""
-    for name, value in parameters.items():
-        parts = value.lower().split(".")
-        if parts[0] in (FILES, "system") or any(map(_looks_outside, parts)) or not re.fullmatch(r"[\w .,:+-]*", value):
-            raise Refused(
-                READONLY, f"Parameter {name} cannot be {value!r} in a query with Identifier parameters. (READONLY)"
-            )
-
-
-def _format_of(words: list[tuple[str, str]]) -> str:
-    """Return the format of the FORMAT clause, which the engine writes last but for SETTINGS."""
-    for place in range(len(words) - 2, 0, -1):
-        if words[place] == ("word", "FORMAT") and words[place + 1][0] in ("word", "quoted"):
-            rest = words[place + 2 :]
-            if not rest or rest[0][1] == "SETTINGS":
-                return words[place + 1][1]
-    return ""

@@ -19,7 +19,8 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from inferwatch.infra.clickhouse.reader import READONLY, SYNTAX_ERROR, Answer, Reader, Refused
+from inferwatch.infra.clickhouse.guard import READONLY, SYNTAX_ERROR, Refused
+from inferwatch.infra.clickhouse.reader import Answer, Reader
 from inferwatch.infra.clickhouse.store import ClickHouseStore
 from inferwatch.infra.web.login import Login, check
 from inferwatch.schemas.errors import InferwatchError, Retryable
