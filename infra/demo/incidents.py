@@ -13,10 +13,10 @@ WINDOW = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One planted failure: what it is, which rule must find it, and when it lasts."""
+    """One planted failure: what it is, which rules may find it, and when it lasts."""
 
     name: str
-    rule: str
+    rules: tuple[str, ...]
     period: Window
     story: str
 
@@ -31,19 +31,19 @@ def planted(day: datetime) -> tuple[Incident, ...]:
     return (
         Incident(
             "new-topic",
-            "input-drift",
+            ("input-drift",),
             lasting(8, 105),
             "a battery recall is announced: 45 % of the customers ask about something nobody asked before",
         ),
         Incident(
             "toxic-answers",
-            "toxic-answers",
+            ("toxic-answers",),
             lasting(13.5, 90),
             "model sparrow-2 abuses the customer in one of four answers",
         ),
         Incident(
             "invented-answers",
-            "unsupported-answers",
+            ("unsupported-answers",),
             lasting(18.5, 105),
             "prompt version v7 makes up numbers, policies and people",
         ),
