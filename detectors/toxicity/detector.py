@@ -34,7 +34,7 @@ class Toxicity(Detector):
     name: ClassVar[str] = "toxicity"
     version: ClassVar[str] = "1"
     reads: ClassVar[frozenset[Field]] = frozenset({Field.INPUT, Field.OUTPUT})
-    emits: ClassVar[Mapping[str, float]] = {"toxicity.input": 0.9, "toxicity.output": 0.9}
+    emits: ClassVar[Mapping[str, float]] = {"toxicity.input": 0.95, "toxicity.output": 0.95}
 
     def __init__(self, head: LinearHead | None = None) -> None:
         self._head = head or LinearHead.load()
