@@ -18,6 +18,7 @@ from inferwatch.infra.expectations import (
     choices_of,
     expected,
     is_secret,
+    is_section,
     is_text,
     keys_of,
     real_place,
@@ -142,7 +143,7 @@ class _Reading:
                 path = section.pop(key)
                 self.origins[(*place, name)] = self._origin((*place, key))
                 if name in section:
-                    self.faults.append(((*place, key), f"and {name} are both given; give one"))
+                    self.faults.append(((*place, key), f"is given besides {name}; give one of the two"))
                     continue
                 section[name] = MASKED
                 try:
@@ -158,10 +159,12 @@ class _Reading:
             settings = Settings.model_validate(self.data)
         except ValidationError as error:
             details = error.errors(include_url=False, include_context=True)
-            self.faults += [fault for one in details if one["loc"] and (fault := self._fault(one))]
+            known = {place for place, _ in self.faults}
+            found = [self._fault(one) for one in details if one["loc"]]
+            self.faults += [(place, text) for place, text in found if place not in known]
             self._check_names()
             if not self.faults:
-                self.faults += [fault for one in details if (fault := self._fault(one))]
+                self.faults += [self._fault(one) for one in details]
         else:
             self._check_names()
         return None if self.faults else settings
@@ -194,12 +197,14 @@ class _Reading:
                     value, dict
                 ) else f"{message}, {self._got(place, value)}"
             case "model_type" | "model_attributes_type" | "dict_type":
-                return place, f"must be a mapping with keys, {self._got(place, value)}"
+                return place, f"must be a mapping with keys, got {_kind(value)}"
             case "tuple_type":
-                return place, f"must be a list, {self._got(place, value)}"
+                return place, f"must be a list, got {_kind(value)}"
             case "string_pattern_mismatch":
                 pattern = error.get("ctx", {}).get("pattern", "")
                 return place, f"must match {pattern}, {self._got(place, value)}"
+            case "int_parsing" | "int_type" | "int_from_float":
+                return place, f"must be a whole number, {self._got(place, value)}"
             case "string_type":
                 hint = "; put it in quotes" if isinstance(value, int | float) else ""
                 return place, f"must be text, {self._got(place, value)}{hint}"
@@ -210,7 +215,7 @@ class _Reading:
         if isinstance(value, dict | list) or value is None:
             return f"got {_kind(value)}"
         wanted = expected(Settings, place, self.data)
-        if wanted is None or is_secret(wanted) or keys_of(wanted):
+        if wanted is None or is_secret(wanted) or is_section(wanted):
             return f"got {MASKED}"
         return f"got {value!r:.80}"
 

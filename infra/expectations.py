@@ -107,6 +107,11 @@ def choices_of(annotation: Any) -> list[Any]:
     return found
 
 
+def is_section(annotation: Any) -> bool:
+    """Whether the setting is a mapping with keys of its own, which may hold secrets."""
+    return any(isinstance(one, type) and issubclass(one, BaseModel) for one in alternatives(annotation))
+
+
 def is_secret(annotation: Any) -> bool:
     """Whether the setting is a secret, whose value is never shown."""
     return SecretStr in alternatives(annotation)

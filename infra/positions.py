@@ -45,7 +45,7 @@ def parse(text: str) -> Document:
 def _value(loader: yaml.SafeLoader, node: yaml.Node, place: Place, document: Document, above: tuple[int, ...]) -> Any:
     document.lines.setdefault(place, node.start_mark.line + 1)
     if id(node) in above:
-        document.faults.append((place, node.start_mark.line + 1, "refers to itself"))
+        document.faults.append((place, document.lines[place], "refers to itself"))
         return None
     above = (*above, id(node))
     if isinstance(node, yaml.SequenceNode):

@@ -18,18 +18,18 @@ from inferwatch.schemas.settings import PagerDutyReceiver, Settings, SlackReceiv
 INTRODUCTION = """# Configuration
 
 One YAML file: `-c FILE`, or `INFERWATCH_CONFIG`, or `./inferwatch.yaml` where there is one. Everything has a default.
-A full example is in [inferwatch.example.yaml](inferwatch.example.yaml). `inferwatch rules check FILE` and `inferwatch doctor`
-check a file; every mistake is named at once, with its line.
+A full example is in [inferwatch.example.yaml](inferwatch.example.yaml). `inferwatch rules check FILE` and
+`inferwatch doctor` check a file; every mistake is named at once, with its line.
 
-The environment overrides the file: `INFERWATCH_KAFKA` is `kafka.bootstrap_servers`, `INFERWATCH_STORE` is `store.dsn`, and
-`INFERWATCH__SECTION__KEY=value` is `section.key`, the value written as in YAML (`INFERWATCH__WINDOWS__SIZE=1m`,
-`INFERWATCH__SEGMENTS__DIMENSIONS='[model, tenant]'`).
+The environment overrides the file: `INFERWATCH_KAFKA` is `kafka.bootstrap_servers`, `INFERWATCH_STORE` is
+`store.dsn`, and `INFERWATCH__SECTION__KEY=value` is `section.key`, the value written as in YAML
+(`INFERWATCH__WINDOWS__SIZE=1m`, `INFERWATCH__SEGMENTS__DIMENSIONS='[model, tenant]'`).
 
 A secret `x` may be given as `x_file: path`: the file's content without its final line break. A relative path starts at
 the folder of the configuration file. Secrets are never printed.
 
 Durations are written `30s`, `5m`, `1h30m`; a plain number is seconds.
-`inferwatch schema settings` prints the JSON Schema for editors. This page is made by `inferwatch schema settings --markdown`.
+`inferwatch schema settings` prints the JSON Schema for editors, and with `--markdown` this page.
 """
 
 
@@ -53,7 +53,7 @@ def _sections() -> Iterator[str]:
 
 
 def _table(title: str, model: type[BaseModel], before: str = "", level: str = "##") -> Iterator[str]:
-    yield f"{level} {title}\n\n{before}{inspect.cleandoc(model.__doc__ or '')}\n"
+    yield f"{level} {title}\n\n{before}{inspect.cleandoc(model.__doc__ or '').replace('``', '`')}\n"
     yield "| key | value | default | |\n|---|---|---|---|"
     below: list[tuple[str, type[BaseModel]]] = []
     for name, info in model.model_fields.items():
@@ -123,4 +123,4 @@ def _duration(value: timedelta) -> str:
     for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
         if milliseconds and milliseconds % size == 0:
             return f"{milliseconds // size}{unit}"
-    return f"{milliseconds}ms"
+    return f"{milliseconds}ms" if milliseconds else "0"
