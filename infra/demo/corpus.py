@@ -85,7 +85,7 @@ def compose(day: datetime, seed: int = 7) -> list[Inference]:
     for place in range(WINDOWS_A_DAY):
         window = Window(day + place * WINDOW, day + (place + 1) * WINDOW)
         incident = next((one for one in incidents if window.start in one.period), None)
-        turns = []
+        turns: list[_Turn] = []
         for _ in range(_volume(place, rng)):
             turns.append(_turn(rng, last, len(found) + len(turns)))
             last = turns[-1]

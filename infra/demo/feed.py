@@ -12,7 +12,9 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from inferwatch.infra.demo.scenario import Message
+from inferwatch.infra.topics import connection
 from inferwatch.schemas.errors import Permanent
+from inferwatch.schemas.settings import KafkaSettings
 
 CHUNK = 64
 LEAD = 1500
@@ -42,15 +44,11 @@ class Feed:
     """Sends messages in order of time.
 
     Args:
-        client: settings of a kafka-python client.
-        topic: where the records go.
-        partitions: of the topic.
+        kafka: where to, and how many partitions the topic has.
     """
 
-    def __init__(self, client: dict[str, Any], topic: str, partitions: int) -> None:
-        self._client = client
-        self._topic = topic
-        self._partitions = partitions
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
         self.produced = 0
         self.event_time: datetime | None = None
 
@@ -71,22 +69,23 @@ class Feed:
             await asyncio.to_thread(producer.close, timeout=_TIMEOUT_SECONDS)
 
     def _too_far(self, stored: Stored) -> bool:
-        lead = LEAD if stored.partitions >= self._partitions else FIRST
+        lead = LEAD if stored.partitions >= self._kafka.partitions else FIRST
         return self.produced - stored.handled >= lead
 
     def _connect(self) -> Any:
-        return KafkaProducer(**self._client, acks="all", linger_ms=5)
+        producer: Callable[..., Any] = KafkaProducer
+        return producer(**connection(self._kafka), acks="all", linger_ms=5)
 
     def _send(self, producer: Any, messages: Iterable[Message]) -> None:
         try:
             sent = [
-                producer.send(self._topic, value=one.value, key=one.key.encode(), partition=one.partition)
+                producer.send(self._kafka.topic, value=one.value, key=one.key.encode(), partition=one.partition)
                 for one in messages
             ]
             for one in sent:
                 one.get(timeout=_TIMEOUT_SECONDS)
         except KafkaError as error:
-            raise Permanent(f"the broker did not take a record of topic {self._topic!r}: {error!r}") from error
+            raise Permanent(f"the broker did not take a record of topic {self._kafka.topic!r}: {error!r}") from error
         for message in messages:
             self.produced += 1
             self.event_time = message.at

@@ -58,7 +58,7 @@ def logs_scenario(path: Path, rules: Sequence[Rule], swap: str | None, now: date
         if swap:
             raise Misconfigured("--swap decides when each record happens, but the records have timestamps; map none")
         return _as_it_was(path, records, now, notes)
-    chosen = wanted and _layout(records, wanted, seed, forced=swap is not None)
+    chosen = None if wanted is None else _layout(records, wanted, seed, forced=swap is not None)
     if chosen is not None and wanted is not None:
         return _swapped(path, chosen, wanted, latest_day(now), len(records), notes)
     if wanted is not None:

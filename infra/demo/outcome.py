@@ -56,7 +56,7 @@ def judge(incidents: Sequence[Incident], episodes: Iterable[Episode]) -> Outcome
     resolved; one that is still firing says that it is not resolved.
     """
     own: dict[str, list[Episode]] = {incident.name: [] for incident in incidents}
-    unexpected = []
+    unexpected: list[Episode] = []
     for episode in sorted(episodes, key=lambda one: (one.fired_at, one.rule, one.labels)):
         match = next((one for one in incidents if _belongs(episode, one)), None)
         (unexpected if match is None else own[match.name]).append(episode)

@@ -29,6 +29,18 @@ from inferwatch.schemas.windows import EPOCH
 _LOOK_EVERY = 0.5
 _STALLED_SECONDS = 120
 _DELIVERY_SECONDS = 30
+_KAFKA_KEYS = {
+    "topic",
+    "dead_letter_topic",
+    "group_id",
+    "partitions",
+    "security_protocol",
+    "sasl_mechanism",
+    "sasl_username",
+    "ssl_cafile",
+    "ssl_certfile",
+    "ssl_keyfile",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +76,11 @@ async def run(
         stack.push_async_callback(receiver.stop)
         screen.phase("starting Kafka")
         broker = await stack.enter_async_context(_broker(kafka, folder))
-        settings = _settings(scenario, kafka, receiver)
-        service = Service(folder, settings, broker)
+        kafka = _topics(kafka, broker)
+        service = Service(folder, _settings(scenario, kafka, receiver), kafka)
         screen.phase("starting inferwatch up (models, store, worker, windows, alerts, dashboard)")
         stack.push_async_callback(service.stop)
-        work = asyncio.create_task(_play(scenario, service, settings, broker, screen, receiver, clock, began))
+        work = asyncio.create_task(_play(scenario, service, kafka, screen, clock, began))
         result = await _unless_stopped(work, stop)
         if result is None:
             raise Permanent("stopped before the end of the day")
@@ -125,15 +137,22 @@ async def _broker(kafka: KafkaSettings, folder: Path) -> AsyncIterator[str]:
         await asyncio.to_thread(broker.stop)
 
 
+def _topics(kafka: KafkaSettings, broker: str) -> KafkaSettings:
+    """Return how to reach the broker of this run; in a cluster that others use, with topics of its own."""
+    own: dict[str, Any] = {"partitions": PARTITIONS}
+    if kafka.bootstrap_servers is None:
+        return KafkaSettings(bootstrap_servers=broker, **own)
+    run = f"inferwatch-demo-{secrets.token_hex(4)}"
+    own |= {"topic": run, "dead_letter_topic": f"{run}-dead-letters", "group_id": run}
+    return kafka.model_copy(update=own)
+
+
 def _settings(scenario: Scenario, kafka: KafkaSettings, receiver: Receiver) -> dict[str, Any]:
     """Return the service's configuration file: what a user would write, plus the addresses of this run."""
-    section: dict[str, Any] = {"partitions": PARTITIONS}
-    if kafka.bootstrap_servers is not None:
-        run = secrets.token_hex(4)
-        names = {"topic": "records", "dead_letter_topic": "dead-letters", "group_id": "group"}
-        section |= {name: f"inferwatch-demo-{run}-{what}" for name, what in names.items()}
+    # Address and password come by the environment: the file works without this broker, and holds no secret of it.
+    given = kafka.model_dump(mode="json", exclude_defaults=True, include=_KAFKA_KEYS)
     return {
-        "kafka": section,
+        "kafka": given,
         "store": {"dsn": "chdb://store"},
         **scenario.settings,
         "receivers": [
@@ -152,17 +171,14 @@ def _settings(scenario: Scenario, kafka: KafkaSettings, receiver: Receiver) -> d
 async def _play(
     scenario: Scenario,
     service: Service,
-    settings: dict[str, Any],
-    broker: str,
+    kafka: KafkaSettings,
     screen: Screen,
-    receiver: Receiver,
     clock: Clock,
     began: float,
 ) -> tuple[Stored, Outcome]:
     """Feed the scenario, wait until everything is stored, closed and delivered, and judge what came of it."""
     await service.start()
-    topic = KafkaSettings.model_validate(settings["kafka"]).topic
-    feed = Feed({"bootstrap_servers": broker}, topic, PARTITIONS)
+    feed = Feed(kafka)
     stored = Stored()
     watch = _Watch(service, scenario, stored, clock)
 

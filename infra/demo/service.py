@@ -16,6 +16,7 @@ import aiohttp
 import yaml
 
 from inferwatch.schemas.errors import Permanent
+from inferwatch.schemas.settings import KafkaSettings
 
 _GRACE_SECONDS = 40
 _START_SECONDS = 120
@@ -35,16 +36,16 @@ class Service:
     Args:
         folder: configuration, store and log are written here.
         settings: the configuration file's content.
-        bootstrap_servers: the broker; given by the environment, so that the file works without this broker too.
+        kafka: the broker's address and password, which the process is given by its environment.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any], bootstrap_servers: str) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, Any], kafka: KafkaSettings) -> None:
         self.config = folder / "inferwatch.yaml"
         self.log = folder / "service.log"
         self.url = f"http://{settings['web']['host']}:{settings['web']['port']}"
         self._folder = folder
         self._settings = settings
-        self._bootstrap = bootstrap_servers
+        self._kafka = kafka
         self._process: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
 
@@ -57,7 +58,9 @@ class Service:
         self.config.write_text(yaml.safe_dump(dict(self._settings), sort_keys=False, allow_unicode=True), "utf-8")
         known = ("INFERWATCH_", "FAUST_")
         environ = {name: value for name, value in os.environ.items() if not name.startswith(known)}
-        environ["INFERWATCH_KAFKA"] = self._bootstrap
+        environ["INFERWATCH_KAFKA"] = self._kafka.bootstrap_servers or ""
+        if password := self._kafka.sasl_password.get_secret_value():
+            environ["INFERWATCH__KAFKA__SASL_PASSWORD"] = password
         program = "from inferwatch.infra.cli import main; main()"
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(

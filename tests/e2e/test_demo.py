@@ -1,0 +1,78 @@
+"""The demo as a user runs it: one process, real Kafka, the real store, and its JSON line."""
+
+import gzip
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.kafka]
+
+
+def demo(*arguments: str) -> tuple[int, dict[str, Any], str]:
+    """Run ``inferwatch demo --once``; return its status, the last line of stdout, and stderr."""
+    program = "from inferwatch.infra.cli import main; main()"
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("INFERWATCH_")}
+    done = subprocess.run(
+        [sys.executable, "-c", program, "demo", "--once", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=590,
+        env=environ,
+    )
+    lines = done.stdout.splitlines()
+    assert lines, done.stderr[-4000:]
+    return done.returncode, json.loads(lines[-1]), done.stderr
+
+
+@pytest.mark.timeout(600)
+def test_the_day_raises_its_three_alerts_in_time_and_no_other(tmp_path: Path) -> None:
+    status, summary, shown = demo("--keep", str(tmp_path / "kept"))
+    assert status == 0, shown[-4000:]
+    assert summary["scored"] >= 5000
+    assert summary["dead_letters"] == 24
+    assert summary["scored"] + summary["dead_letters"] == summary["produced"]
+    assert summary["windows"] == 96
+    assert summary["false_alarms"] == 0
+    assert [alert["incident"] for alert in summary["alerts"]] == ["new-topic", "toxic-answers", "invented-answers"]
+    for alert in summary["alerts"]:
+        assert alert["planted_at"] < alert["alerted_at"] <= alert["ended_at"] < alert["resolved_at"]
+        assert alert["delay_windows"] <= 2
+    # Slack hears of all three, the pager of two; each fires once and is resolved once.
+    assert summary["messages"] == {"slack": 6, "pagerduty": 4}
+    assert summary["refused_messages"] == 0
+    assert (tmp_path / "kept" / "inferwatch.yaml").is_file()
+
+
+@pytest.mark.timeout(600)
+def test_a_log_file_with_two_models_shows_their_swap(tmp_path: Path) -> None:
+    rng = random.Random(5)
+    things = ["lamp", "kettle", "bicycle", "garden", "window", "teapot", "carpet", "ladder", "blanket", "guitar"]
+    acts = ["clean", "repair", "sell", "paint", "store", "lend", "measure", "photograph"]
+    rows = []
+    for model in ("plain", "wordy"):
+        for number in range(420):
+            act, thing = rng.choice(acts), rng.choice(things)
+            short = f"To {act} a {thing}, take your time and step {number % 7} twice."
+            long = (
+                f"{short} As a poet I must sing of the moon, the stars and the sea before I speak of any {thing}. " * 2
+            )
+            prompt = f"How do I {act} my {thing}, option {number}?"
+            rows.append({"prompt": {"text": prompt}, "reply": short if model == "plain" else long, "by": model})
+    path = tmp_path / "helpdesk.jsonl.gz"
+    with gzip.open(path, "wt") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    maps = [part for field in ("input=prompt.text", "output=reply", "model=by") for part in ("--map", field)]
+    status, summary, shown = demo("--logs", str(path), *maps)
+    assert status == 0, shown[-4000:]
+    assert summary["windows"] == 16
+    assert summary["false_alarms"] == 0
+    (alert,) = summary["alerts"]
+    assert alert["incident"] == "model-swap"
+    assert alert["delay_windows"] <= 3
+    assert alert["resolved_at"] > alert["ended_at"]
