@@ -14,6 +14,7 @@ from kafka.errors import (
 from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.settings import KafkaSettings
 
+ADMIN: Any = KafkaAdminClient  # kafka-python has no types
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 CONNECT_MS = 15_000
 
@@ -58,7 +59,7 @@ def ensure_topics(settings: KafkaSettings) -> list[str]:
     """
     wanted = {settings.topic: settings.partitions, settings.dead_letter_topic: 1}
     try:
-        with KafkaAdminClient(**connection(settings)) as admin:
+        with ADMIN(**connection(settings)) as admin:
             known = set(admin.list_topics())
             missing = [name for name in wanted if name not in known]
             for name in missing:

@@ -1,8 +1,8 @@
 """Kafka in, the pipeline's batches out: the only file that imports faust.
 
 Faust consumes, assigns partitions, commits offsets and keeps the group membership alive. Everything it would do
-with the records itself is off: no tables, no acknowledgement of its own (``noack``), no retries. An offset is
-acknowledged when the batch it belongs to is stored and its dead letters are on their topic, and not before.
+with the records itself is off: no tables, no acknowledgement of its own, no retries. An offset is acknowledged
+when the batch it belongs to is stored and its dead letters are on their topic, and not before.
 """
 
 from __future__ import annotations
@@ -18,33 +18,36 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import faust
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
 from inferwatch.schemas.errors import Retryable
 from inferwatch.schemas.settings import KafkaSettings
-from inferwatch.streams.pipeline import Prepared
 from inferwatch.streams.ports import DeadLetter, RawRecord
 
 logger = logging.getLogger(__name__)
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
+FETCH_BYTES = 1024 * 1024
+"""Of one partition at a time; a larger record comes alone."""
 FIRST_DELAY, LONGEST_DELAY = 0.5, 15.0
-DRAIN_SECONDS = 60.0
+DRAIN_SECONDS = 25.0
+"""Less than the 30 s after which Kubernetes kills."""
 
+P = TypeVar("P")
 T = TypeVar("T")
 
 
-class Handler(Protocol):
-    """What a batch is given to; ``streams.pipeline.Pipeline`` is it. Both calls block."""
+class Handler(Protocol[P]):
+    """What a batch is given to; ``streams.pipeline.Pipeline`` is it. Both calls block, in a thread each."""
 
-    def prepare(self, records: Sequence[RawRecord]) -> Prepared:
+    def prepare(self, records: Sequence[RawRecord]) -> P:
         """Score the records; arithmetic only."""
         ...
 
-    def commit(self, prepared: Prepared) -> Sequence[DeadLetter]:
+    def commit(self, prepared: P) -> Sequence[DeadLetter]:
         """Store a scored batch; idempotent. Raises Retryable when the same call may succeed later."""
         ...
 
@@ -59,7 +62,17 @@ class StreamCounters:
     dead_letters: Counter[str] = field(default_factory=Counter)
 
 
-class KafkaStream:
+class _Event(faust.Event):
+    """Acknowledged by us alone: when a rebalance makes Faust skip an event, it acknowledges it too."""
+
+    def ack(self) -> bool:
+        return False
+
+    def stored(self) -> None:
+        super().ack()
+
+
+class KafkaStream(Generic[P]):
     """Feeds every record of the topic to ``handler``, at least once, in batches, in order within a partition.
 
     Two batches are in work at most: one is being scored while the one before it is being stored. When storing
@@ -68,29 +81,29 @@ class KafkaStream:
     Any other error stops the stream with that error, and nothing of the batch is acknowledged.
 
     Args:
-        settings: where and how to consume; ``bootstrap_servers`` must be set.
+        settings: where and how to consume; ``bootstrap_servers`` must be set, and both topics must exist.
         handler: scores and stores.
         version: written into the headers of dead letters.
     """
 
-    def __init__(self, settings: KafkaSettings, handler: Handler, *, version: str) -> None:
+    def __init__(self, settings: KafkaSettings, handler: Handler[P], *, version: str) -> None:
         self._settings = settings
         self._handler = handler
         self._version = version
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="batch")
-        self._in_work = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._scoring = ThreadPoolExecutor(1, thread_name_prefix="score")
+        self._storing = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._last: asyncio.Task[None] | None = None
         self._stopping = False
-        self._failure: BaseException | None = None
+        self._failure: Exception | None = None
         self._failed = asyncio.Event()
+        self._owned: frozenset[int] = frozenset()
         self.counters = StreamCounters()
         self._app = _app(settings)
-        source = self._app.topic(settings.topic, key_serializer="raw", value_serializer="raw", value_type=bytes)
-        self._dead_letters = self._app.topic(
-            settings.dead_letter_topic, key_serializer="raw", value_serializer="raw", value_type=bytes
-        )
-        self._app.agent(source, concurrency=1, name="inferwatch")(self._consume)
+        self._app.on_partitions_assigned.connect(self._assigned, weak=False)
+        self._app.on_partitions_revoked.connect(self._revoked, weak=False)
+        raw = {"key_serializer": "raw", "value_serializer": "raw", "value_type": bytes}
+        self._dead_letters = self._app.topic(settings.dead_letter_topic, **raw)
+        self._app.agent(self._app.topic(settings.topic, **raw), concurrency=1, name="inferwatch")(self._consume)
 
     async def start(self) -> None:
         """Join the group and begin to consume."""
@@ -118,58 +131,63 @@ class KafkaStream:
             raise failure
 
     async def stop(self) -> None:
-        """Finish and acknowledge what is in work (60 s at most), commit the offsets, leave the group."""
+        """Finish and acknowledge what is in work (25 s at most), commit the offsets, leave the group."""
         self._stopping = True
-        if self._failure is None:
-            try:
-                async with asyncio.timeout(DRAIN_SECONDS):
-                    await self._idle.wait()
-            except TimeoutError:
+        if self._last is not None:
+            _, unfinished = await asyncio.wait({self._last}, timeout=DRAIN_SECONDS)
+            for task in unfinished:
                 logger.warning("stopping with a batch unfinished; it will be delivered again")
+                task.cancel()
         await self._app.stop()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._owned = frozenset()
+        for threads in (self._scoring, self._storing):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def partitions(self) -> frozenset[int]:
         """Return the source partitions this process owns now."""
-        if not self._app.started or self._app.rebalancing:
-            return frozenset()
-        return frozenset(
-            part.partition for part in self._app.consumer.assignment() if part.topic == self._settings.topic
-        )
+        return self._owned
+
+    async def _assigned(self, app: Any, assigned: set[Any], **_: Any) -> None:
+        self._owned = frozenset(part.partition for part in assigned if part.topic == self._settings.topic)
+
+    async def _revoked(self, app: Any, revoked: set[Any], **_: Any) -> None:
+        self._owned -= {part.partition for part in revoked if part.topic == self._settings.topic}
 
     async def _consume(self, stream: Any) -> None:
-        storing: asyncio.Task[None] | None = None
         within = self._settings.batch_wait.total_seconds()
-        async for events in stream.noack().noack_take(self._settings.batch_records, within=within):
+        async for events in stream.noack_take(self._settings.batch_records, within=within):
             if self._stopping or self._failure is not None:
                 return
-            self._in_work += 1
-            self._idle.clear()
-            self.counters.received += len(events)
-            try:
-                prepared = await self._in_thread(self._handler.prepare, [_record(event) for event in events])
-            except Exception as error:
-                self._fail(error)
-                return
-            if storing is not None:
-                await storing
-            storing = asyncio.create_task(self._store(prepared, events))
+            # A task of its own: Faust may cancel this loop in a rebalance, and the batch must still be stored.
+            before, self._last = self._last, asyncio.create_task(self._handle(events, self._last))
+            if before is not None:
+                await asyncio.wait({before})
 
-    async def _store(self, prepared: Prepared, events: Sequence[Any]) -> None:
+    async def _handle(self, events: Sequence[_Event], before: asyncio.Task[None] | None) -> None:
+        self.counters.received += len(events)
+        loop = asyncio.get_running_loop()
         try:
-            letters = await self._persist(partial(self._in_thread, self._handler.commit, prepared))
-            for letter in letters:
-                await self._persist(partial(self._bury, letter))
+            records = [_record(event) for event in events]
+            prepared = await loop.run_in_executor(self._scoring, self._handler.prepare, records)
+            if before is not None:
+                await asyncio.wait({before})
+            if self._failure is not None:
+                return
+
+            def commit() -> Awaitable[Sequence[DeadLetter]]:
+                return loop.run_in_executor(self._storing, self._handler.commit, prepared)
+
+            letters = await self._persist(commit)
+            await asyncio.gather(*(self._persist(partial(self._bury, letter)) for letter in letters))
         except Exception as error:
-            self._fail(error)
+            logger.error("the stream stops: %s: %s", type(error).__name__, error)
+            self._failure = error
+            self._failed.set()
             return
         for event in events:
-            event.ack()
+            event.stored()
         self.counters.stored += len(events) - len(letters)
         self.counters.dead_letters.update(letter.reason for letter in letters)
-        self._in_work -= 1
-        if not self._in_work:
-            self._idle.set()
 
     async def _persist(self, call: Callable[[], Awaitable[T]]) -> T:
         """Await ``call()`` until it succeeds or fails for good."""
@@ -178,6 +196,8 @@ class KafkaStream:
             try:
                 return await call()
             except (Retryable, KafkaError) as error:
+                if isinstance(error, KafkaError) and not (error.retriable or isinstance(error, KafkaTimeoutError)):
+                    raise
                 self.counters.retries += 1
                 pause = delay * random.uniform(0.5, 1.0)  # noqa: S311
                 logger.warning("not stored yet, next attempt in %.1f s: %s", pause, error)
@@ -195,24 +215,18 @@ class KafkaStream:
             "offset": str(record.offset),
             "inferwatch-version": self._version,
         }
-        sent = await self._dead_letters.send(
-            key=record.key,
-            value=record.value,
-            headers=[(name, value.encode()) for name, value in headers.items()],
-        )
-        await sent
+        try:
+            await self._send(record.key, record.value, headers)
+        except MessageSizeTooLargeError:
+            # The topic takes less than the source does. The address says where the bytes are.
+            await self._send(record.key, None, headers | {"value-omitted": "too large for this topic"})
 
-    async def _in_thread(self, call: Callable[..., T], *args: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
-
-    def _fail(self, error: BaseException) -> None:
-        logger.error("the stream stops: %s: %s", type(error).__name__, error)
-        self._failure = error
-        self._failed.set()
-        self._idle.set()
+    async def _send(self, key: bytes | None, value: bytes | None, headers: dict[str, str]) -> None:
+        encoded = [(name, text.encode()) for name, text in headers.items()]
+        await (await self._dead_letters.send(key=key, value=value, headers=encoded))
 
 
-def _record(event: Any) -> RawRecord:
+def _record(event: _Event) -> RawRecord:
     message = event.message
     at = datetime.fromtimestamp(message.timestamp, UTC)
     return RawRecord(message.topic, message.partition, message.offset, at, message.value, message.key)
@@ -231,7 +245,7 @@ def _app(settings: KafkaSettings) -> faust.App:
         broker_max_poll_interval=settings.max_poll_interval.total_seconds(),
         broker_commit_interval=1.0,
         consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=MAX_RECORD_BYTES,
+        consumer_max_fetch_size=FETCH_BYTES,
         producer_max_request_size=MAX_RECORD_BYTES,
         producer_acks=-1,
         # Two batches in work and two waiting: the bound on what a worker holds in memory.
@@ -239,6 +253,7 @@ def _app(settings: KafkaSettings) -> faust.App:
         stream_wait_empty=False,
         topic_disable_leader=True,
         topic_allow_declare=False,
+        Event=_Event,
         agent_supervisor="mode.CrashingSupervisor",
         web_enabled=False,
         store="memory://",

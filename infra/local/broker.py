@@ -12,6 +12,7 @@ import uuid
 from importlib import resources
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
@@ -20,6 +21,7 @@ from inferwatch.infra.local import jars, keeper
 from inferwatch.schemas.clock import Clock, SystemClock
 from inferwatch.schemas.errors import Misconfigured
 
+ADMIN: Any = KafkaAdminClient  # kafka-python has no types
 HOST = "127.0.0.1"
 START_SECONDS = 90.0
 STOP_SECONDS = 20.0
@@ -201,7 +203,7 @@ class LocalKafka:
             socket.create_connection((HOST, self._port), timeout=1).close()
             # Somebody else's broker may hold the port: ours is the one whose process lives.
             with_limit = {"bootstrap_timeout_ms": 2000, "request_timeout_ms": 5000}
-            with KafkaAdminClient(bootstrap_servers=self.bootstrap_servers, **with_limit) as admin:
+            with ADMIN(bootstrap_servers=self.bootstrap_servers, **with_limit) as admin:
                 return bool(admin.describe_cluster()["brokers"])
         except (OSError, KafkaError):
             return False
