@@ -39,14 +39,17 @@ class KafkaSettings(Section):
     max_poll_interval: Duration = timedelta(minutes=10)
 
 
-class RetentionSettings(Section):
-    """Days each table keeps its rows; ClickHouse drops them by TTL."""
+Days = Annotated[int, Field(ge=1, le=20_000)]
 
-    inferences_days: Positive = 90
-    embeddings_days: Positive = 30
-    window_metrics_days: Positive = 400
-    alerts_days: Positive = 400
-    dead_letters_days: Positive = 30
+
+class RetentionSettings(Section):
+    """Days each table keeps its rows, from their arrival; ClickHouse drops them by TTL, a date that ends in 2106."""
+
+    inferences_days: Days = 90
+    embeddings_days: Days = 30
+    window_metrics_days: Days = 400
+    alerts_days: Days = 400
+    dead_letters_days: Days = 30
 
 
 class StoreSettings(Section):

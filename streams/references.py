@@ -83,7 +83,7 @@ class References:
             application,
             field,
             str(revisions[0]["encoder_revision"]),
-            tuple(sample["id"].to_pylist()),
+            tuple(map(str, sample["id"].to_pylist())),
             vectors_of(sample),
         )
         self._insert(reference, start, end)
@@ -188,7 +188,7 @@ class References:
                 info.application,
                 info.field,
                 info.encoder_revision,
-                tuple(table["id"].to_pylist()),
+                tuple(map(str, table["id"].to_pylist())),
                 vectors_of(table),
             )
         return self._loaded[key]

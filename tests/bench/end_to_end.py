@@ -150,7 +150,8 @@ def main() -> None:
             pairs.append({"bare_s": floor, "end_to_end_s": whole, "ratio": floor / whole})
             print(
                 f"pair {run + 1}: bare encoder {len(values) / floor:.0f} inferences/s "
-                f"({len(texts) / floor:.0f} texts/s), end to end {len(values) / whole:.0f} inferences/s, ratio {floor / whole:.2f}"
+                f"({len(texts) / floor:.0f} texts/s), end to end {len(values) / whole:.0f} inferences/s, "
+                f"ratio {floor / whole:.2f}"
             )
     result = {
         "records": len(values),
