@@ -6,13 +6,11 @@ import shutil
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from inferwatch.schemas.clock import Clock
@@ -83,7 +81,6 @@ def _kafka(settings: Settings, _: Clock) -> Iterator[Finding]:
 
 
 def _topics(kafka: KafkaSettings) -> Iterator[Finding]:
-    from kafka import KafkaAdminClient
     from kafka.errors import (
         AuthorizationError,
         KafkaError,
@@ -91,19 +88,11 @@ def _topics(kafka: KafkaSettings) -> Iterator[Finding]:
         UnsupportedSaslMechanismError,
     )
 
-    connect: Any = KafkaAdminClient  # its methods carry no types
-    options: dict[str, Any] = {"security_protocol": kafka.security_protocol}
-    if kafka.security_protocol.endswith("SSL"):
-        options |= {"ssl_cafile": kafka.ssl_cafile}
-        options |= {"ssl_certfile": kafka.ssl_certfile, "ssl_keyfile": kafka.ssl_keyfile}
-    if kafka.security_protocol.startswith("SASL"):
-        options |= {"sasl_mechanism": kafka.sasl_mechanism, "sasl_plain_username": kafka.sasl_username}
-        options |= {"sasl_plain_password": kafka.sasl_password.get_secret_value()}
-    servers = [one.strip() for one in (kafka.bootstrap_servers or "").split(",")]
+    from inferwatch.infra.topics import ADMIN, connection
+
+    options = connection(kafka) | {"request_timeout_ms": 10_000, "bootstrap_timeout_ms": 10_000}
     try:
-        with closing(
-            connect(bootstrap_servers=servers, request_timeout_ms=10_000, bootstrap_timeout_ms=10_000, **options)
-        ) as admin:
+        with ADMIN(**options) as admin:
             found = {topic["name"]: topic for topic in admin.describe_topics() if not topic.get("error_code")}
     except SaslAuthenticationFailedError as error:
         remedy = "correct kafka.sasl_username and kafka.sasl_password"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,47 +26,33 @@ def replay(settings: Settings, files: tuple[Path, ...]) -> None:
     FILES hold JSON lines or one JSON array each, plain or .gz. Replaying a file again changes no number. Alerts are
     recorded and shown, and nobody is notified of them.
     """
-    from inferwatch.infra.clickhouse.migrate import migrate
-    from inferwatch.infra.clickhouse.store import open_store
-
-    migrate(settings.store)
-    with open_store(settings.store) as store:
-        done = _run(settings, store, files)
-        _report(done, store)
+    asyncio.run(_run(settings, files))
 
 
-def _run(settings: Settings, store: ClickHouseStore, files: tuple[Path, ...]) -> Replayed:
+async def _run(settings: Settings, files: tuple[Path, ...]) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from inferwatch.detectors.encoder.load import load_encoder
-    from inferwatch.detectors.registry import load_detectors
+    from inferwatch.infra.worker import assemble
     from inferwatch.schemas.clock import SystemClock
-    from inferwatch.streams.alerting.engine import Alerting
-    from inferwatch.streams.closing import Closer
-    from inferwatch.streams.pipeline import Pipeline
     from inferwatch.streams.replay import read, replay
 
     clock = SystemClock()
     now = clock.now()
     total = sum(1 for path in files for _ in read(path, now))
-    encoder = load_encoder(settings.encoder)
-    detectors = load_detectors(settings.detectors.enabled, encoder)
-    thresholds = {name: value for detector in detectors for name, value in detector.emits.items()}
-    thresholds |= settings.detectors.thresholds
-    alerting = Alerting(_silent(settings), store, {}, clock)
-    pipeline = Pipeline(settings, encoder, detectors, store, clock)
-    closer = Closer(settings, store, clock, alerting, encoder.revision, thresholds)
     columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("scoring", total=total)
-        return replay(
-            chain.from_iterable(read(path, now) for path in files),
-            pipeline,
-            closer,
-            batch_records=settings.kafka.batch_records,
-            on_batch=lambda so_far: progress.update(task, completed=so_far.records),
-        )
+    async with assemble(_silent(settings), clock) as parts:
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            task = progress.add_task("scoring", total=total)
+            done = await asyncio.to_thread(
+                replay,
+                chain.from_iterable(read(path, now) for path in files),
+                parts.pipeline,
+                parts.closer,
+                batch_records=settings.kafka.batch_records,
+                on_batch=lambda so_far: progress.update(task, completed=so_far.records),
+            )
+        _report(done, parts.store)
 
 
 def _silent(settings: Settings) -> Settings:
