@@ -1,0 +1,260 @@
+"""From a closed window to a delivered page."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from inferwatch.schemas.alerts import Notification, State, Transition
+from inferwatch.schemas.clock import Clock
+from inferwatch.schemas.errors import DeliveryError
+from inferwatch.schemas.metrics import WindowMetric
+from inferwatch.schemas.rules import Rule
+from inferwatch.schemas.settings import Settings
+from inferwatch.schemas.windows import SeriesKey, Window
+from inferwatch.streams.alerting import history, outbox
+from inferwatch.streams.alerting.message import Change, compose
+from inferwatch.streams.alerting.outbox import Delivery, Parcel, Status
+from inferwatch.streams.alerting.rules import evaluate
+from inferwatch.streams.ports import Notifier, Store
+
+logger = logging.getLogger(__name__)
+
+TOLD = (State.FIRING, State.RESOLVED)
+PER_PASS = 20
+"""Most notifications tried per receiver in one pass."""
+OVERLAP = timedelta(hours=1)
+"""How far back the outbox is searched beyond its oldest open row: another worker's clock and inserts lag less."""
+
+
+class Alerting:
+    """Decides alerts and delivers them. Its memory is the store: any worker may go on where another stopped.
+
+    Nothing is lost, because of the order in which one window is written: first the transitions (one atomic insert),
+    then their outbox rows, and only then, by the caller, the row that marks the window closed. A crash
+
+    - before the transitions leaves nothing, and the window is decided again from the same states;
+    - between the two leaves transitions without messages. The window is not marked closed, so it is decided again:
+      transitions recorded at its end are taken as they are, never judged anew, and the outbox rows they lack are made;
+    - after the outbox finds everything there, and writes nothing.
+
+    Nobody is paged twice, because a transition's id is a function of instance, window end and new state, the outbox
+    row's key is that id and the receiver, and a delivery is recorded under the same key.
+
+    One gap cannot be closed from this side: a crash after a receiver accepted a message and before that was recorded
+    sends it again, 30 seconds or more later, with the same ids. PagerDuty absorbs the repetition by ``dedup_key``, a
+    webhook's owner can by ``Idempotency-Key``; Slack shows it twice, with the same alert id in both.
+
+    Args:
+        settings: rules, receivers, segments, the address of the web page.
+        store: where states, outbox and deliveries are kept.
+        notifiers: receiver name -> how to reach it.
+        clock: for due times and the time of decisions.
+        score_thresholds: score name -> from which score on a row counts, for the messages' SQL and words; without an
+            entry a score's metrics are explained from ``window_metrics``.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        notifiers: Mapping[str, Notifier],
+        clock: Clock,
+        score_thresholds: Mapping[str, float] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._notifiers = notifiers
+        self._clock = clock
+        self._thresholds = dict(score_thresholds or {}) | settings.detectors.thresholds
+        self._rules = {rule.name: rule for rule in settings.rules}
+        self._everyone = tuple(receiver.name for receiver in settings.receivers)
+        self._unrecorded: list[Delivery] = []
+        self._closed_until: dict[str, datetime] = {}
+        self._failures: dict[str, int] = {}
+        self._horizon: datetime | None = None
+
+    # Deciding ------------------------------------------------------------------------------------------------------
+
+    def decide(self, window: Window, metrics: Sequence[WindowMetric]) -> list[Transition]:
+        """Evaluate every rule on one closed window; store and return the transitions at its end.
+
+        Called again for the same window it returns the same and adds nothing. Instances that have moved on since (the
+        window is older than their last transition) are left alone. Later revisions of a window are not evaluated.
+
+        Raises:
+            StoreUnavailable: call again with the same window.
+        """
+        first = [metric for metric in metrics if metric.revision == 0]
+        if not self._rules or not first:
+            return []
+        past = history.load(self._store, list(self._rules), window.end)
+        fresh: list[Transition] = []
+        judged: dict[str, WindowMetric] = {}
+        for verdict in evaluate(self._settings.rules, window, first, past.before):
+            judged[verdict.fingerprint] = verdict.metric
+            if verdict.fingerprint not in past.recorded and verdict.fingerprint not in past.later:
+                fresh.extend(verdict.transitions)
+        if fresh:
+            rows = history.table(fresh, self._clock.now())
+            self._store.insert("alerts_raw", rows, token=_token("alerts", window, (one.id for one in fresh)))
+        found = [*past.recorded.values(), *fresh]
+        self._put_into_outbox(window, [one for one in found if one.to_state in TOLD], judged)
+        return sorted(found, key=lambda one: (one.rule, one.fingerprint))
+
+    def _put_into_outbox(
+        self, window: Window, transitions: Sequence[Transition], judged: Mapping[str, WindowMetric]
+    ) -> None:
+        """Write a row for each transition and receiver that has none."""
+        if not transitions:
+            return
+        there = outbox.existing(self._store, window.end)
+        by_rule: dict[str, list[Change]] = {}
+        for transition in transitions:
+            receivers = self._receivers(self._rules[transition.rule])
+            if any((transition.id, receiver) not in there for receiver in receivers):
+                metric = _number_of(transition, window, judged.get(transition.fingerprint))
+                by_rule.setdefault(transition.rule, []).append(Change(transition, metric))
+        rows: list[tuple[Notification, str]] = []
+        for name, changes in by_rule.items():
+            rule = self._rules[name]
+            for note in compose(self._store, self._settings, self._thresholds, rule, changes):
+                rows += [(note, one) for one in self._receivers(rule) if (note.id, one) not in there]
+        if rows:
+            token = _token("outbox", window, (f"{note.id}/{receiver}" for note, receiver in rows))
+            self._store.insert("outbox_raw", outbox.outbox_table(rows, self._clock.now()), token=token)
+
+    def _receivers(self, rule: Rule) -> tuple[str, ...]:
+        return rule.receivers or self._everyone
+
+    # Delivering ----------------------------------------------------------------------------------------------------
+
+    async def deliver(self) -> int:
+        """Try what is due, all receivers at once, at most 20 messages each; return how many were accepted.
+
+        Per receiver, messages of one alert go out in order. A message that fails waits 2 s, then twice as long each
+        time, up to 15 minutes or what the receiver asks for, and so does its receiver; after 24 hours, or when the
+        receiver says that it never will take it, it is recorded as failed and logged. One process at a time should
+        deliver: two at once are kept apart by a lease of 30 seconds, which narrows a repetition, not excludes it.
+
+        Raises:
+            StoreUnavailable: call again; what was accepted and could not be recorded is recorded first then.
+        """
+        await self._record()
+        now = self._clock.now()
+        parcels = await asyncio.to_thread(outbox.open_parcels, self._store, self._horizon)
+        self._horizon = min([now, *(parcel.created_at for parcel in parcels)]) - OVERLAP
+        queues: dict[str, list[Parcel]] = {}
+        for parcel in parcels:
+            if now - parcel.created_at >= outbox.GIVE_UP and (
+                parcel.attempts or parcel.receiver not in self._notifiers
+            ):
+                self._result(parcel, max(parcel.attempts, 1), Status.FAILED, "gave up after 24 h")
+            else:
+                queues.setdefault(parcel.receiver, []).append(parcel)
+        await self._record()
+        due = {
+            receiver: outbox.next_due(queue, now, PER_PASS)
+            for receiver, queue in queues.items()
+            if receiver in self._notifiers and self._closed_until.get(receiver, now) <= now
+        }
+        if not any(due.values()):
+            return 0
+        chosen = [parcel for own in due.values() for parcel in own]
+        notes = await asyncio.to_thread(outbox.payloads, self._store, chosen)
+        results = await asyncio.gather(
+            *(self._send_all(receiver, own, notes) for receiver, own in due.items()), return_exceptions=True
+        )
+        await self._record()
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return sum(result for result in results if isinstance(result, int))
+
+    async def _send_all(
+        self, receiver: str, parcels: Sequence[Parcel], notes: Mapping[tuple[str, str], Notification]
+    ) -> int:
+        """Send to one receiver, in order, until it does not take one for now."""
+        sent = 0
+        for parcel in parcels:
+            status = await self._send(parcel, notes[parcel.id, receiver])
+            sent += status is Status.SENT
+            if status is Status.RETRYING:
+                break
+        return sent
+
+    async def _send(self, parcel: Parcel, note: Notification) -> Status:
+        attempt = parcel.attempts + 1
+        now = self._clock.now()
+        begun = Delivery(parcel.id, parcel.receiver, attempt, Status.ATTEMPTING, "", now + outbox.LEASE, now)
+        await self._insert([begun])
+        try:
+            await self._notifiers[parcel.receiver].notify(note)
+        except DeliveryError as error:
+            status, reason, retry_after = _verdict(error)
+        except Exception as error:
+            # A fault of ours must not stop the other pages; its text may hold a secret, its type cannot.
+            status, reason, retry_after = Status.RETRYING, f"unexpected {type(error).__name__}", None
+        else:
+            self._failures.pop(parcel.receiver, None)
+            self._result(parcel, attempt, Status.SENT, "")
+            await self._record()
+            return Status.SENT
+        wait = timedelta(0)
+        if status is Status.RETRYING:
+            failures = self._failures[parcel.receiver] = self._failures.get(parcel.receiver, 0) + 1
+            wait = outbox.delay(parcel.id, attempt, retry_after)
+            gate = outbox.delay(parcel.receiver, failures, retry_after)
+            self._closed_until[parcel.receiver] = self._clock.now() + gate
+        self._result(parcel, attempt, status, reason, wait)
+        await self._record()
+        return status
+
+    def _result(self, parcel: Parcel, attempt: int, status: Status, error: str, wait: timedelta = timedelta(0)) -> None:
+        now = self._clock.now()
+        if status is Status.FAILED:
+            logger.error("alert %s will not reach receiver %s: %s", parcel.alert_id, parcel.receiver, error)
+        elif status is Status.RETRYING:
+            logger.warning("alert %s: %s; again in %.0f s", parcel.alert_id, error, wait.total_seconds())
+        self._unrecorded.append(Delivery(parcel.id, parcel.receiver, attempt, status, error, now + wait, now))
+
+    async def _record(self) -> None:
+        """Write what happened; what cannot be written now is kept and written first next time."""
+        if not self._unrecorded:
+            return
+        pending, self._unrecorded = self._unrecorded, []
+        try:
+            await self._insert(pending)
+        except BaseException:
+            self._unrecorded = pending + self._unrecorded
+            raise
+
+    async def _insert(self, deliveries: Sequence[Delivery]) -> None:
+        token = _digest(f"{one.id}/{one.receiver}/{one.attempt}/{one.status}/{one.at}" for one in deliveries)
+        rows = outbox.delivery_table(deliveries)
+        await asyncio.to_thread(self._store.insert, "deliveries_raw", rows, token=f"deliveries/{token}")
+
+
+def _verdict(error: DeliveryError) -> tuple[Status, str, float | None]:
+    return (Status.RETRYING if error.retryable else Status.FAILED), str(error), error.retry_after
+
+
+def _number_of(transition: Transition, window: Window, judged: WindowMetric | None) -> WindowMetric:
+    """Return the number behind ``transition``: ``judged``, unless the rows have changed since it was decided."""
+    if judged is not None and judged.value == transition.value and judged.n == transition.n:
+        return judged
+    segments = [(name, value) for name, value in transition.labels.items() if name != "application"]
+    series = SeriesKey(transition.labels["application"], *(segments[0] if segments else ()))
+    return WindowMetric(window, series, transition.metric, transition.value, transition.n, transition.n)
+
+
+def _token(table: str, window: Window, ids: Iterable[str]) -> str:
+    """Return an insert token of a window and what is written for it."""
+    return f"{table}/{window.start.isoformat()}/{window.end.isoformat()}/{_digest(ids)}"
+
+
+def _digest(ids: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()[:32]

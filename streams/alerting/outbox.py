@@ -1,0 +1,180 @@
+"""Notifications on their way: what is written, what is due, what became of each. Nothing is sent here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from math import nan
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from inferwatch.schemas.alerts import Notification, State
+from inferwatch.schemas.rules import Severity
+from inferwatch.streams.ports import Store
+from inferwatch.streams.rows import INSTANT
+
+FIRST_DELAY, LONGEST_DELAY = timedelta(seconds=2), timedelta(minutes=15)
+LONGEST_WAIT = timedelta(hours=1)
+"""A receiver's Retry-After is obeyed up to this."""
+LEASE = timedelta(seconds=30)
+"""An attempt without a result is tried again after this: longer than any notifier takes."""
+GIVE_UP = timedelta(hours=24)
+OPEN_ROWS = 5000
+
+
+class Status(StrEnum):
+    """What became of an attempt; the last two are final."""
+
+    ATTEMPTING = "attempting"
+    RETRYING = "retrying"
+    FAILED = "failed"
+    SENT = "sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One notification for one receiver that is not settled yet. ``attempts`` is how many were begun."""
+
+    id: str
+    receiver: str
+    alert_id: str
+    created_at: datetime
+    attempts: int
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One row of ``deliveries_raw``."""
+
+    id: str
+    receiver: str
+    attempt: int
+    status: Status
+    error: str
+    next_attempt_at: datetime
+    at: datetime
+
+
+def delay(parcel: str, attempt: int, retry_after: float | None = None) -> timedelta:
+    """Return how long to wait after failed attempt number ``attempt`` (from 1).
+
+    Doubles from 2 s to 15 min; a share of up to a half is taken off, by a hash, so that many do not come back at
+    once. Never less than the receiver asked for, up to an hour.
+    """
+    longest = min(LONGEST_DELAY, FIRST_DELAY * (1 << min(attempt - 1, 20)))
+    share = int.from_bytes(hashlib.sha256(f"{parcel}/{attempt}".encode()).digest()[:4], "big") / 2**32
+    waited = longest * (1 - share / 2)
+    return waited if retry_after is None else max(waited, min(timedelta(seconds=min(retry_after, 1e6)), LONGEST_WAIT))
+
+
+def open_parcels(store: Store, since: datetime | None) -> list[Parcel]:
+    """Return what was put into the outbox since ``since`` (ever, for None) and is not settled, oldest event first."""
+    recent = "WHERE o.created_at >= {since:DateTime64(3, 'UTC')}" if since is not None else ""
+    rows = store.query(
+        "SELECT o.id AS id, o.receiver AS receiver, any(o.alert_id) AS alert_id, min(o.at) AS event, "
+        "min(o.created_at) AS created, any(d.attempts) AS attempts, any(d.due) AS due FROM outbox_raw AS o LEFT JOIN ("
+        "SELECT id, receiver, max(attempt) AS attempts, countIf(status IN ('sent', 'failed')) AS settled, "
+        "argMax(next_attempt_at, (attempt, status != 'attempting')) AS due FROM deliveries_raw GROUP BY id, receiver"
+        f") AS d ON o.id = d.id AND o.receiver = d.receiver {recent} "
+        "GROUP BY id, receiver HAVING any(d.settled) = 0 "
+        f"ORDER BY event, created, id, receiver LIMIT {OPEN_ROWS}",
+        {"since": since} if since is not None else None,
+    ).to_pylist()
+    return [
+        Parcel(row["id"], row["receiver"], row["alert_id"], row["created"], int(row["attempts"] or 0), row["due"])
+        for row in rows
+    ]
+
+
+def next_due(parcels: Sequence[Parcel], now: datetime, most: int) -> list[Parcel]:
+    """Return up to ``most`` parcels of one receiver that may be tried now, in their order.
+
+    Parcels of one alert keep their order, so that a resolve never overtakes its trigger: one that waits holds up the
+    later ones. Other alerts do not wait for it, and those tried least often come first, so that one message that a
+    receiver chokes on holds up nothing else.
+    """
+    found: list[tuple[int, Parcel]] = []
+    heads: dict[str, Parcel] = {}
+    for parcel in parcels:
+        head = heads.setdefault(parcel.alert_id, parcel)
+        if head.due_at <= now and parcel.due_at <= now:
+            found.append((head.attempts, parcel))
+    found.sort(key=lambda one: one[0])
+    return [parcel for _, parcel in found[:most]]
+
+
+def payloads(store: Store, parcels: Sequence[Parcel]) -> dict[tuple[str, str], Notification]:
+    """Return (id, receiver) -> the notification to send."""
+    rows = store.query(
+        "SELECT id, receiver, payload FROM outbox WHERE id IN {ids:Array(String)}",
+        {"ids": sorted({parcel.id for parcel in parcels})},
+    )
+    return {(row["id"], row["receiver"]): decode(row["payload"]) for row in rows.to_pylist()}
+
+
+def existing(store: Store, at: datetime) -> set[tuple[str, str]]:
+    """Return the (id, receiver) that are in the outbox for transitions at ``at``."""
+    rows = store.query(
+        "SELECT DISTINCT id, receiver FROM outbox_raw AS o WHERE o.at = {at:DateTime64(3, 'UTC')}", {"at": at}
+    )
+    return {(row["id"], row["receiver"]) for row in rows.to_pylist()}
+
+
+def outbox_table(notes: Sequence[tuple[Notification, str]], now: datetime) -> pa.Table:
+    """Return the rows of ``outbox_raw`` for (notification, receiver) pairs."""
+    encoded = {note.id: encode(note) for note, _ in notes}
+    return pa.table(
+        {
+            "id": pa.array([note.id for note, _ in notes], pa.string()),
+            "receiver": pa.array([receiver for _, receiver in notes], pa.string()),
+            "alert_id": pa.array([note.alert_id for note, _ in notes], pa.string()),
+            "payload": pa.array([encoded[note.id] for note, _ in notes], pa.string()),
+            "at": pa.array([note.at for note, _ in notes], INSTANT),
+            "created_at": pa.array([now] * len(notes), INSTANT),
+        }
+    )
+
+
+def delivery_table(deliveries: Sequence[Delivery]) -> pa.Table:
+    """Return the rows of ``deliveries_raw``."""
+    return pa.table(
+        {
+            "id": pa.array([one.id for one in deliveries], pa.string()),
+            "receiver": pa.array([one.receiver for one in deliveries], pa.string()),
+            "attempt": pa.array([one.attempt for one in deliveries], pa.uint32()),
+            "status": pa.array([one.status.value for one in deliveries], pa.string()),
+            "error": pa.array([one.error for one in deliveries], pa.string()),
+            "next_attempt_at": pa.array([one.next_attempt_at for one in deliveries], INSTANT),
+            "at": pa.array([one.at for one in deliveries], INSTANT),
+        }
+    )
+
+
+def encode(note: Notification) -> str:
+    """Return ``note`` as JSON; NaN becomes null."""
+    return orjson.dumps(note).decode()
+
+
+def decode(payload: str) -> Notification:
+    """Return the notification that ``encode`` wrote."""
+    found: dict[str, Any] = orjson.loads(payload)
+    numbers: Mapping[str, float] = {
+        name: nan if found[name] is None else found[name] for name in ("value", "ci_low", "ci_high")
+    }
+    return Notification(
+        **{
+            **found,
+            **numbers,
+            "status": State(found["status"]),
+            "severity": Severity(found["severity"]),
+            "since": datetime.fromisoformat(found["since"]),
+            "at": datetime.fromisoformat(found["at"]),
+            "examples": tuple(found["examples"]),
+        }
+    )

@@ -1,0 +1,85 @@
+"""Numbers, times and places as people read them in a message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from math import isnan
+
+from inferwatch.schemas.rules import Rule
+
+SHARES = (".rate", ".coverage")
+UNITS = {"latency_ms": " ms", "input_tokens": " tokens", "output_tokens": " tokens", "output_chars": " characters"}
+SUBJECTS = {
+    "toxicity.input.rate": "Toxic inputs",
+    "toxicity.output.rate": "Toxic outputs",
+    "hallucination.rate": "Unsupported answers",
+    "error.rate": "Failing calls",
+    "latency_ms.p50": "Median latency",
+    "latency_ms.p95": "Slow answers (p95 latency)",
+    "inferences": "Number of inferences",
+    "input_tokens.mean": "Input tokens per call",
+    "output_tokens.mean": "Output tokens per call",
+    "output_chars.mean": "Length of outputs",
+    "cost_usd.sum": "Cost",
+}
+
+
+def number(value: float, metric: str) -> str:
+    """Return a share as a percentage, money with its sign, anything else with three significant digits and its unit.
+
+    >>> number(0.1234, "toxicity.output.rate"), number(0.0010, "drift.input.p_value"), number(12345.6, "latency_ms.p95")
+    ('12.3 %', '0.001', '12,346 ms')
+    """
+    if isnan(value):
+        return "unknown"
+    if metric.endswith(SHARES):
+        return f"{value * 100:.3g} %" if abs(value) < 1 else f"{value * 100:.0f} %"
+    shown = f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.3g}"
+    if metric == "cost_usd.sum":
+        return f"${value:,.2f}"
+    return shown + UNITS.get(metric.partition(".")[0], "")
+
+
+def span(length: timedelta) -> str:
+    """Return a duration as rules write it.
+
+    >>> span(timedelta(minutes=90)), span(timedelta(seconds=30))
+    ('1h30m', '30s')
+    """
+    seconds = round(length.total_seconds())
+    parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
+    return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
+
+
+def clock_time(at: datetime) -> str:
+    """Return ``14:05``, with seconds only where they are not zero."""
+    at = at.astimezone(UTC)
+    return f"{at:%H:%M:%S}" if at.second else f"{at:%H:%M}"
+
+
+def between(start: datetime, end: datetime) -> str:
+    """Return ``between 14:00 and 14:15 UTC on 1 March``."""
+    start = start.astimezone(UTC)
+    return f"between {clock_time(start)} and {clock_time(end)} UTC on {start.day} {start:%B}"
+
+
+def condition(rule: Rule) -> str:
+    """Return when a rule fires: ``> 5 % for 30m``."""
+    held = f" for {span(rule.hold)}" if rule.hold else ""
+    return f"{rule.when.operator} {number(rule.when.threshold, rule.metric)}{held}"
+
+
+def place(labels: Mapping[str, str]) -> str:
+    """Return ``support, model m-2`` of an instance's labels."""
+    rest = [f"{name} {value}" for name, value in labels.items() if name != "application"]
+    return ", ".join([labels.get("application", ""), *rest])
+
+
+def subject(metric: str) -> str:
+    """Return what a metric is about, as the start of a title."""
+    if metric in SUBJECTS:
+        return SUBJECTS[metric]
+    if metric.startswith("drift."):
+        return f"{metric.split('.')[1].capitalize()}s differ from the reference"
+    return metric
