@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 
 from aiohttp import web
 
@@ -20,7 +19,7 @@ from inferwatch.detectors.registry import load_detectors
 from inferwatch.infra import notifiers as receivers
 from inferwatch.infra.clickhouse.migrate import migrate
 from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
-from inferwatch.infra.local.broker import LocalKafka
+from inferwatch.infra.local.broker import DATA, LocalKafka
 from inferwatch.infra.topics import ensure_topics
 from inferwatch.infra.web.app import create_app
 from inferwatch.infra.web.metrics import Status
@@ -30,7 +29,7 @@ from inferwatch.schemas.settings import Settings
 from inferwatch.streams.alerting.engine import Alerting
 from inferwatch.streams.closing import Closer
 from inferwatch.streams.kafka import KafkaStream
-from inferwatch.streams.pipeline import Pipeline
+from inferwatch.streams.pipeline import Pipeline, Prepared
 from inferwatch.streams.references import References
 
 logger = logging.getLogger(__name__)
@@ -136,7 +135,7 @@ async def run_up(settings: Settings, *, ready: Callable[[str], None] | None = No
     """Run everything in one process: ``run_worker`` with the web application, and a broker where none is configured."""
     async with AsyncExitStack() as stack:
         if settings.kafka.bootstrap_servers is None:
-            broker = LocalKafka(Path(".inferwatch/kafka"))
+            broker = LocalKafka(DATA)
             await asyncio.to_thread(broker.start)
             stack.push_async_callback(asyncio.to_thread, broker.stop)
             kafka = settings.kafka.model_copy(update={"bootstrap_servers": broker.bootstrap_servers})
@@ -180,7 +179,7 @@ async def _listen(app: web.Application, settings: Settings, stack: AsyncExitStac
     return settings.web.url
 
 
-def _status(stream: KafkaStream, parts: Parts, deliveries: Mapping[str, int]) -> Callable[[], Status]:
+def _status(stream: KafkaStream[Prepared], parts: Parts, deliveries: Mapping[str, int]) -> Callable[[], Status]:
     def say() -> Status:
         return Status(
             ready=bool(stream.partitions()),

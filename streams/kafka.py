@@ -101,9 +101,11 @@ class KafkaStream(Generic[P]):
         self._app = _app(settings)
         self._app.on_partitions_assigned.connect(self._assigned, weak=False)
         self._app.on_partitions_revoked.connect(self._revoked, weak=False)
-        raw = {"key_serializer": "raw", "value_serializer": "raw", "value_type": bytes}
-        self._dead_letters = self._app.topic(settings.dead_letter_topic, **raw)
-        self._app.agent(self._app.topic(settings.topic, **raw), concurrency=1, name="inferwatch")(self._consume)
+        self._dead_letters = self._topic(settings.dead_letter_topic)
+        self._app.agent(self._topic(settings.topic), concurrency=1, name="inferwatch")(self._consume)
+
+    def _topic(self, name: str) -> Any:
+        return self._app.topic(name, key_serializer="raw", value_serializer="raw", value_type=bytes)
 
     async def start(self) -> None:
         """Join the group and begin to consume."""
@@ -232,7 +234,7 @@ def _record(event: _Event) -> RawRecord:
     return RawRecord(message.topic, message.partition, message.offset, at, message.value, message.key)
 
 
-def _app(settings: KafkaSettings) -> faust.App:
+def _app(settings: KafkaSettings) -> Any:
     if not settings.bootstrap_servers:
         raise ValueError("kafka.bootstrap_servers must be set")
     session = settings.session_timeout.total_seconds()

@@ -27,6 +27,8 @@ START_SECONDS = 90.0
 STOP_SECONDS = 20.0
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 ADDRESS_FILE = "bootstrap_servers"
+DATA = Path(".inferwatch/kafka")
+"""Where ``inferwatch up`` keeps its broker's data: beside the embedded store, in the folder it is started in."""
 
 PROPERTIES = f"""\
 process.roles=broker,controller

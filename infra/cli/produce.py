@@ -1,0 +1,135 @@
+"""``inferwatch produce``: the records of log files into Kafka."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from inferwatch.infra.cli.options import pass_settings
+
+if TYPE_CHECKING:
+    from inferwatch.schemas.settings import KafkaSettings, Settings
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Records a second; default: all at once.")
+@click.option("--topic", help="Default: kafka.topic.")
+@pass_settings
+def produce(settings: Settings, files: tuple[str, ...], rate: float | None, topic: str | None) -> None:
+    """Send every line of FILES (JSON lines, plain or .gz, - for standard input) to Kafka, keyed by application.
+
+    Lines go as they are; what cannot be read ends in the dead letters. Without a configured broker, the one that
+    `inferwatch up` runs in this folder is used.
+    """
+    from inferwatch.infra.topics import ensure_topics
+    from inferwatch.schemas.errors import Permanent
+
+    kafka = reachable(settings.kafka)
+    if topic is not None:
+        kafka = kafka.model_copy(update={"topic": topic})
+    ensure_topics(kafka)
+    sent, failures = _send(kafka, files, rate)
+    refused = sum(failures.values())
+    click.echo(f"{sent - refused} of {sent} records acknowledged by {kafka.bootstrap_servers}, topic {kafka.topic}")
+    if refused:
+        raise Permanent(f"{refused} records were not acknowledged: {failures}")
+
+
+def reachable(kafka: KafkaSettings) -> KafkaSettings:
+    """Return the settings with a broker's address: the configured one, else the one `inferwatch up` runs here."""
+    from inferwatch.infra.local.broker import DATA, running
+    from inferwatch.schemas.errors import Misconfigured
+
+    if kafka.bootstrap_servers is not None:
+        return kafka
+    address = running(DATA)
+    if address is None:
+        raise Misconfigured(
+            "kafka.bootstrap_servers is not set and no `inferwatch up` runs a broker in this folder: "
+            "name a broker there or in INFERWATCH_KAFKA"
+        )
+    return kafka.model_copy(update={"bootstrap_servers": address})
+
+
+def _send(kafka: KafkaSettings, files: tuple[str, ...], rate: float | None) -> tuple[int, dict[str, int]]:
+    """Return how many records were sent, and how many of them failed, by kind of error."""
+    from collections import Counter
+    from threading import Event
+
+    from kafka import KafkaProducer
+    from kafka.errors import KafkaError
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from inferwatch.infra.topics import MAX_RECORD_BYTES, connection
+    from inferwatch.schemas.clock import SystemClock
+
+    new: Any = KafkaProducer  # kafka-python has no types
+    clock = SystemClock()
+    failures: Counter[str] = Counter()
+    sent = 0
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    limits = {"linger_ms": 20, "batch_size": 256 * 1024, "max_request_size": MAX_RECORD_BYTES}
+    producer: Any = new(**connection(kafka), **limits)
+    try:
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            started = clock.monotonic()
+            for name in files:
+                size = None if name == "-" else Path(name).stat().st_size
+                task = progress.add_task(name, total=size)
+                for line, position in _lines(name):
+                    if rate is not None and (early := started + sent / rate - clock.monotonic()) > 0:
+                        Event().wait(early)
+                    sent += 1
+                    try:
+                        future = producer.send(kafka.topic, value=line, key=_application(line))
+                    except (KafkaError, AssertionError, ValueError) as error:
+                        failures[type(error).__name__] += 1
+                        continue
+                    future.add_errback(lambda error: failures.update([type(error).__name__]))
+                    progress.update(task, completed=position)
+            producer.flush()
+    finally:
+        producer.close()
+    return sent, dict(failures)
+
+
+def _lines(name: str) -> Iterator[tuple[bytes, int]]:
+    """Yield every line that is not blank, with the position in the file, compressed or not, behind it."""
+    if name == "-":
+        yield from _count(sys.stdin.buffer)
+        return
+    with Path(name).open("rb") as file:
+        if not name.endswith(".gz"):
+            yield from _count(file)
+            return
+        with gzip.GzipFile(fileobj=file) as plain:
+            for line, _ in _count(io.BufferedReader(plain)):
+                yield line, file.tell()
+
+
+def _count(lines: IO[bytes]) -> Iterator[tuple[bytes, int]]:
+    position = 0
+    for line in lines:
+        position += len(line)
+        if line := line.strip():
+            yield line, position
+
+
+def _application(line: bytes) -> bytes | None:
+    """Return the record's key; a line that is no log is sent without one."""
+    import orjson
+
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    application = record.get("application") if isinstance(record, dict) else None
+    return application.encode() if isinstance(application, str) else None
