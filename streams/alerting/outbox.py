@@ -101,9 +101,12 @@ def next_due(parcels: Sequence[Parcel], now: datetime, most: int) -> list[Parcel
     """
     found: list[tuple[int, Parcel]] = []
     heads: dict[str, Parcel] = {}
+    held_up: set[str] = set()
     for parcel in parcels:
         head = heads.setdefault(parcel.alert_id, parcel)
-        if head.due_at <= now and parcel.due_at <= now:
+        if parcel.due_at > now:
+            held_up.add(parcel.alert_id)
+        if parcel.alert_id not in held_up:
             found.append((head.attempts, parcel))
     found.sort(key=lambda one: one[0])
     return [parcel for _, parcel in found[:most]]
