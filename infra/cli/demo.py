@@ -79,7 +79,8 @@ def demo(
     scenario = corpus_scenario(now, seed) if logs is None else logs_scenario(logs, parse_map(mapping), swap, now, seed)
     with ExitStack() as stack:
         folder = _folder(keep, stack)
-        console = Console(stderr=True)
+        # Lines of a file or a pipe are not cut at the 80 columns of a terminal that is not there.
+        console = Console(stderr=True, width=None if sys.stderr.isatty() else 140)
         result = asyncio.run(
             run(scenario, folder, settings.kafka, once=once, keep=keep is not None, console=console, clock=clock)
         )

@@ -282,7 +282,7 @@ def _settings(size: timedelta, reference_rows: int, rules: list[dict[str, Any]])
             "name": f"{field}-drift",
             "metric": f"drift.{field}.p_value",
             "when": "<= 0.005",
-            "for": f"{2 * size // timedelta(seconds=1)}s",
+            "for": f"{size // timedelta(seconds=1)}s",
             "resolve_when": "> 0.02",
             "severity": "warning",
             "receivers": ["slack-support"],

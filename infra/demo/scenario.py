@@ -92,7 +92,7 @@ _SETTINGS: dict[str, Any] = {
             "name": "input-drift",
             "metric": "drift.input.p_value",
             "when": "<= 0.002",
-            "for": "30m",
+            "for": "15m",
             "resolve_when": "> 0.01",
             "severity": "warning",
             "receivers": ["slack-support"],

@@ -77,7 +77,11 @@ class Screen:
             lines = [f"REFUSED: {fault}" for fault in received.faults] + lines
         colour = "red" if received.faults else _colour(received)
         shown = "\n".join(lines[:_MOST_LINES] + ["…"] * (len(lines) > _MOST_LINES))
-        self._console.print(Panel(Text(shown), title=title, title_align="left", border_style=colour, width=110))
+        self._console.print(
+            Panel(
+                Text(shown), title=title, title_align="left", border_style=colour, width=min(110, self._console.width)
+            )
+        )
 
     def finish(self, outcome: Outcome, where: Mapping[str, str], stored: Stored, seconds: float) -> None:
         """Show the table of incidents, false alarms, and where to look."""
