@@ -270,7 +270,9 @@ async def _transitions(service: Service) -> list[dict[str, Any]]:
     )
     for row in rows:
         row["at"] = _instant(int(row["at"]))
-        row["labels"] = ", ".join(f"{name}={row['labels'][name]}" for name in sorted(row["labels"]))
+        row["labels"] = ", ".join(
+            f"{name} {value}" for name, value in sorted(row["labels"].items()) if name != "application"
+        )
     return rows
 
 

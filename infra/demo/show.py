@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.emoji import Emoji
 from rich.panel import Panel
 from rich.status import Status
@@ -109,7 +109,9 @@ class Screen:
         self._console.print(Text(f"{what}: {len(outcome.unexpected)}", colour))
         for alarm in outcome.unexpected:
             self._console.print(f"  {alarm.rule} {alarm.labels} {_time(alarm.fired_at)} - {_time(alarm.resolved_at)}")
-        self._console.print(Group(*(Text(f"{name:>12}  {text}") for name, text in where.items())))
+        for name, text in where.items():
+            # Unbroken, so that a command can be copied.
+            self._console.print(Text(f"{name:>10}  {text}"), soft_wrap=True)
 
     def quiet(self) -> None:
         """Stop what moves."""
