@@ -23,7 +23,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import faust
 from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
-from inferwatch.schemas.errors import Retryable
+from inferwatch.schemas.errors import Permanent, Retryable
 from inferwatch.schemas.settings import KafkaSettings
 from inferwatch.streams.ports import DeadLetter, RawRecord
 
@@ -33,6 +33,7 @@ MAX_RECORD_BYTES = 16 * 1024 * 1024
 FETCH_BYTES = 1024 * 1024
 """Of one partition at a time; a larger record comes alone."""
 FIRST_DELAY, LONGEST_DELAY = 0.5, 15.0
+NEVER_SECONDS = 10 * 365 * 86_400.0
 DRAIN_SECONDS = 25.0
 """Less than the 30 s after which Kubernetes kills."""
 
@@ -170,7 +171,7 @@ class KafkaStream(Generic[P]):
         loop = asyncio.get_running_loop()
         try:
             records = [_record(event) for event in events]
-            prepared = await loop.run_in_executor(self._scoring, self._handler.prepare, records)
+            prepared = await self._score(records)
             if before is not None:
                 await asyncio.wait({before})
             if self._failure is not None:
@@ -190,6 +191,17 @@ class KafkaStream(Generic[P]):
             event.stored()
         self.counters.stored += len(events) - len(letters)
         self.counters.dead_letters.update(letter.reason for letter in letters)
+
+    async def _score(self, records: Sequence[RawRecord]) -> P:
+        limit = self._settings.max_poll_interval.total_seconds()
+        try:
+            async with asyncio.timeout(limit):
+                return await asyncio.get_running_loop().run_in_executor(self._scoring, self._handler.prepare, records)
+        except TimeoutError as error:
+            raise Permanent(
+                f"scoring {len(records)} records took longer than kafka.max_poll_interval ({limit:.0f} s): "
+                f"lower kafka.batch_records (now {self._settings.batch_records}) or raise the limit"
+            ) from error
 
     async def _persist(self, call: Callable[[], Awaitable[T]]) -> T:
         """Await ``call()`` until it succeeds or fails for good."""
@@ -244,7 +256,9 @@ def _app(settings: KafkaSettings) -> Any:
         broker_credentials=_credentials(settings),
         broker_session_timeout=session,
         broker_heartbeat_interval=session / 10,
-        broker_max_poll_interval=settings.max_poll_interval.total_seconds(),
+        # aiokafka would leave the group after this long and, with nothing taken, never come back: an outage of the
+        # store must not do that. KafkaStream bounds the scoring of a batch itself.
+        broker_max_poll_interval=NEVER_SECONDS,
         broker_commit_interval=1.0,
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=FETCH_BYTES,
