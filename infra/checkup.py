@@ -45,8 +45,7 @@ def checkup(settings: Settings, clock: Clock) -> Iterator[Finding]:
     checks: tuple[tuple[str, Callable[[Settings, Clock], Iterator[Finding]]], ...] = (
         ("kafka", _kafka),
         ("store", _store),
-        ("encoder", _encoder),
-        ("detectors", _detectors),
+        ("models", _models),
         ("receivers", _receivers),
         ("disk", _disk),
     )
@@ -183,8 +182,9 @@ def _service_fault(settings: Settings) -> str:
     return "" if answer.status == 200 else f"the service at {settings.web.url} answers {answer.status}"
 
 
-def _encoder(settings: Settings, clock: Clock) -> Iterator[Finding]:
+def _models(settings: Settings, clock: Clock) -> Iterator[Finding]:
     from inferwatch.detectors.encoder.load import load_encoder
+    from inferwatch.detectors.registry import load_detectors
 
     encoder = load_encoder(settings.encoder)
     texts = [f"Order {n} has not arrived, and nobody answers the phone. Where is parcel {n * 7}?" for n in range(128)]
@@ -193,12 +193,7 @@ def _encoder(settings: Settings, clock: Clock) -> Iterator[Finding]:
     encoder.encode(texts)
     rate = len(texts) / (clock.monotonic() - started)
     yield Finding(Level.OK, "encoder", f"{encoder.revision}, {encoder.dim} numbers, {rate:.0f} short texts/s")
-
-
-def _detectors(settings: Settings, _: Clock) -> Iterator[Finding]:
-    from inferwatch.detectors.registry import load_detectors
-
-    for detector in load_detectors(settings.detectors.enabled):
+    for detector in load_detectors(settings.detectors.enabled, encoder):
         emits = ", ".join(detector.emits)
         yield Finding(Level.OK, f"detector {detector.name}", f"version {detector.version}, scores {emits}")
     if not settings.detectors.enabled:

@@ -8,6 +8,7 @@ from math import nan
 import numpy as np
 
 from inferwatch.detectors.drift.mmd import RandomFeatureMMD
+from inferwatch.detectors.drift.reference import require_revision
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.settings import DriftSettings
 from inferwatch.schemas.windows import SeriesKey, Window
@@ -45,6 +46,7 @@ class DriftWatch:
         if reference is None:
             detail: dict[str, object] = {"abstained": "no reference of this encoder revision"}
             return [WindowMetric(window, series, name, nan, 0, total, detail=detail) for name in names]
+        require_revision(reference, self._revision)
         sample = self._store.query(
             "SELECT id, CAST(vector, 'Array(Float32)') AS vector FROM embeddings "
             f"WHERE application = {{application:String}} AND field = {{field:String}} AND {IN_WINDOW} "
