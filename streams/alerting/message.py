@@ -78,7 +78,7 @@ def _note(
     resolved = transition.to_state is State.RESOLVED
     where = place(transition.labels)
     reference = _reference(metric, usual) if not resolved else _before(fired_value, metric)
-    says = _resolved(rule, change, fired_value) if resolved else _firing(rule, change, thresholds, usual, reference)
+    says = _resolved(change, thresholds, reference) if resolved else _firing(rule, change, thresholds, reference)
     runbook = f"Runbook: {rule.runbook_url}" if rule.runbook_url else ""
     return Notification(
         id=transition.id,
@@ -105,67 +105,63 @@ def _note(
     )
 
 
-def _firing(
-    rule: Rule, change: Change, thresholds: Mapping[str, float], usual: tuple[float, int], reference: str
-) -> str:
+def _firing(rule: Rule, change: Change, thresholds: Mapping[str, float], reference: str) -> str:
     metric, transition = change.metric, change.transition
-    value, window = number(metric.value, metric.metric), metric.window
-    limit = f"The rule fires at {condition(rule)}"
-    usually = f"; before, it was {reference}." if usual[1] else "; there are no earlier windows to compare with."
-    if metric.metric.startswith("drift."):
-        baseline = metric.detail.get("reference") or "the reference"
-        rows = metric.detail.get("n_reference")
-        against = f"{baseline} ({rows:,} rows)" if isinstance(rows, int) else str(baseline)
-        kind = metric.metric.split(".")[1]
-        measured = "p-value" if metric.metric.endswith(".p_value") else "effect size"
-        opening = f"{metric.n:,} {kind}s {between(window.start, window.end)} differ from {against}: {measured} {value}."
-    else:
-        opening = f"{_what(metric, thresholds, value)} {between(window.start, window.end)}."
     lasting = transition.at - transition.since
-    since = f" It has lasted {span(lasting)}." if lasting > window.size else ""
-    return f"{opening}{since} {limit}{usually}"
+    sentences = [
+        _what(metric, thresholds),
+        f"It has lasted {span(lasting)}." if lasting > metric.window.size else "",
+        f"It was {reference}." if reference else "There are no earlier windows to compare with.",
+        f"The rule fires at {condition(rule)}.",
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _resolved(rule: Rule, change: Change, fired_value: float) -> str:
-    metric, transition = change.metric, change.transition
-    value = number(metric.value, metric.metric)
-    was = "" if isnan(fired_value) else f", down from {number(fired_value, metric.metric)} when it fired"
-    if was and metric.value > fired_value:
-        was = was.replace("down", "up")
-    back = f"Back to normal: {value} of {metric.metric}" if metric.metric.endswith(".rate") else (
-        f"Back to normal: {metric.metric} is {value}"
-    )  # fmt: skip
-    lasted = span(transition.at - transition.since)
-    return f"{back} {between(metric.window.start, metric.window.end)}{was}. The episode lasted {lasted}."
+def _resolved(change: Change, thresholds: Mapping[str, float], reference: str) -> str:
+    lasted = span(change.transition.at - change.transition.since)
+    before = f" It was {reference}." if reference else ""
+    return f"Back to normal after {lasted}. {_what(change.metric, thresholds)}{before}"
 
 
-def _what(metric: WindowMetric, thresholds: Mapping[str, float], value: str) -> str:
-    """Say what the number counts: ``12.3 % of 204 scored inferences (25) had …``."""
+def _what(metric: WindowMetric, thresholds: Mapping[str, float]) -> str:
+    """Say in one sentence what the number is and when: ``12.3 % of inferences (25 of 204 scored) …``."""
     family, _, kind = metric.metric.rpartition(".")
-    hits = f"{round(metric.value * metric.n):,} of {metric.n:,}"
+    value, hits = number(metric.value, metric.metric), f"{round(metric.value * metric.n):,} of {metric.n:,}"
+    when = between(metric.window.start, metric.window.end)
+    if metric.metric.startswith("drift."):
+        return _drift(metric, value, when)
     if metric.metric == "error.rate":
-        return f"{value} of calls failed ({hits})"
-    if family in thresholds and kind == "rate":
-        return f"{value} of scored inferences reached {thresholds[family]:g} for {family} ({hits})"
-    if family in thresholds and kind == "coverage":
-        return f"Only {value} of inferences could be scored for {family} ({hits})"
+        return f"{value} of calls ({hits}) failed {when}."
     if metric.metric == "inferences":
-        return f"{value} inferences were logged"
-    return f"{metric.metric} was {value} over {metric.n:,} inferences"
+        return f"{value} inferences were logged {when}."
+    if metric.metric == "latency_ms.p95":
+        return f"The slowest 5 % of {metric.n:,} calls took {value} or more {when}."
+    if family in thresholds and kind == "rate":
+        return f"{value} of inferences ({hits} scored) reached {thresholds[family]:g} for {family} {when}."
+    if family in thresholds and kind == "coverage":
+        return f"{value} of inferences ({hits}) could be scored for {family} {when}."
+    return f"{metric.metric} was {value} over {metric.n:,} inferences {when}."
+
+
+def _drift(metric: WindowMetric, value: str, when: str) -> str:
+    _, field, kind = metric.metric.split(".")
+    against = str(metric.detail.get("reference") or "the reference")
+    rows = metric.detail.get("n_reference")
+    against += f" ({rows:,} rows)" if isinstance(rows, int) else ""
+    measured = f"p-value {value}" if kind == "p_value" else f"effect size {value}"
+    return f"{metric.n:,} {field}s {when} compared with {against}: {measured}."
 
 
 def _reference(metric: WindowMetric, usual: tuple[float, int]) -> str:
     mean, windows = usual
     if not windows:
         return ""
-    count = "the window before" if windows == 1 else f"the {windows} windows before"
-    return f"{number(mean, metric.metric)} on average in {count}" if windows > 1 else (
-        f"{number(mean, metric.metric)} in {count}"
-    )  # fmt: skip
+    which = f"on average in the {windows} windows before" if windows > 1 else "in the window before"
+    return f"{number(mean, metric.metric)} {which}"
 
 
 def _before(fired_value: float, metric: WindowMetric) -> str:
-    return "" if isnan(fired_value) else f"{number(fired_value, metric.metric)} when it fired"
+    return "" if isnan(fired_value) else f"{number(fired_value, metric.metric)} when the alert fired"
 
 
 def _usual(store: Store, changes: Sequence[Change]) -> dict[SeriesKey, tuple[float, int]]:
