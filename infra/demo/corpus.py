@@ -22,7 +22,7 @@ APPLICATION = "wrenfield-assistant"
 WINDOWS_A_DAY = timedelta(days=1) // WINDOW
 _QUIETEST, _BUSIER = 50, 19
 _NEW_TOPIC_SHARE = 0.45
-_INSULT_SHARE = 0.27
+_INSULT_SHARE = 0.3
 _INVENTED_SHARE = 0.9
 _TENANTS = ("retail", "retail", "retail", "business", "partner-north")
 _CHANNELS = ("app", "app", "web", "phone-bot")
@@ -116,7 +116,7 @@ def _volume(place: int, rng: Random) -> int:
 
 
 def _turn(rng: Random, last: _Turn | None, place: int) -> _Turn:
-    if last is not None and last.number < 3 and rng.random() < 0.25:
+    if last is not None and last.number < 3 and rng.random() < 0.15:
         passage = last.passage if rng.random() < 0.6 else rng.choice(last.about.passages)
         return _Turn(
             last.who, last.conversation, last.number + 1, last.about, passage, last.tenant, last.model, last.version

@@ -39,7 +39,7 @@ def planted(day: datetime) -> tuple[Incident, ...]:
             "toxic-answers",
             ("toxic-answers",),
             lasting(13.5, 90),
-            "model sparrow-2 abuses the customer in one of four answers",
+            "model sparrow-2 abuses the customer in three of ten answers",
         ),
         Incident(
             "invented-answers",
