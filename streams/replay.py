@@ -1,22 +1,17 @@
-"""The same pipeline over files, without Kafka: JSON lines, plain or gzipped, or one JSON array."""
+"""The same pipeline over files, without Kafka."""
 
 from __future__ import annotations
 
-import gzip
-import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import IO
 
-import orjson
-
-from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.windows import Window
 from inferwatch.streams.closing import Closer
+from inferwatch.streams.logfiles import values
 from inferwatch.streams.pipeline import Pipeline
 from inferwatch.streams.ports import RawRecord
 
@@ -31,42 +26,18 @@ class Replayed:
 
 
 def read(path: Path, now: datetime) -> Iterator[RawRecord]:
-    """Yield the records of one file. The address of a record is (file:<name>, 0, line number from 0).
+    """Yield the records of one file. The address of a record is (file:<name>, 0, its place from 0).
 
     Args:
-        path: JSON lines, or one JSON array; a name ending in ``.gz`` is decompressed.
+        path: see ``logfiles.values``.
         now: stands in for the time a record was written, against which future timestamps are judged.
 
     Raises:
         Misconfigured: the file cannot be read.
     """
     topic = f"file:{path.name}"
-    try:
-        with _open(path) as lines:
-            for offset, value in enumerate(_values(lines)):
-                yield RawRecord(topic, 0, offset, now, value)
-    except OSError as error:
-        raise Misconfigured(f"cannot read {path}: {error.strerror or error}") from error
-
-
-def _open(path: Path) -> IO[bytes]:
-    if path.suffix == ".gz":
-        return io.BufferedReader(gzip.open(path))
-    return path.open("rb")
-
-
-def _values(lines: IO[bytes]) -> Iterator[bytes]:
-    first = next((line for line in lines if line.strip()), b"")
-    if not first.lstrip().startswith(b"["):
-        yield from (line for line in (first, *lines) if line.strip()) if first else ()
-        return
-    try:
-        items = orjson.loads(first + lines.read())
-    except orjson.JSONDecodeError:
-        yield first
-        yield from lines
-        return
-    yield from (orjson.dumps(item) for item in items)
+    for offset, value in enumerate(values(str(path))):
+        yield RawRecord(topic, 0, offset, now, value)
 
 
 def replay(

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,10 +18,11 @@ if TYPE_CHECKING:
 @click.option("--topic", help="Default: kafka.topic.")
 @pass_settings
 def produce(settings: Settings, files: tuple[str, ...], rate: float | None, topic: str | None) -> None:
-    """Send every line of FILES (JSON lines, plain or .gz, - for standard input) to Kafka, keyed by application.
+    """Send the records of FILES to Kafka, keyed by application.
 
-    Lines go as they are; what cannot be read ends in the dead letters. Without a configured broker, the one that
-    `inferwatch up` runs in this folder is used.
+    FILES are JSON lines or one JSON array, plain or .gz; - is standard input. Records go as they are; what cannot be
+    read ends in the dead letters. Without a configured broker, the one that `inferwatch up` runs in this folder is
+    used.
     """
     from inferwatch.infra.topics import ensure_topics
     from inferwatch.schemas.errors import Permanent
@@ -66,25 +62,25 @@ def _send(kafka: KafkaSettings, files: tuple[str, ...], rate: float | None) -> t
     from kafka import KafkaProducer
     from kafka.errors import KafkaError
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
     from inferwatch.infra.topics import MAX_RECORD_BYTES, connection
     from inferwatch.schemas.clock import SystemClock
+    from inferwatch.streams.logfiles import values
 
     new: Any = KafkaProducer  # kafka-python has no types
     clock = SystemClock()
     failures: Counter[str] = Counter()
     sent = 0
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}"), TextColumn("{task.completed:,} records"), TimeElapsedColumn())
     limits = {"linger_ms": 20, "batch_size": 256 * 1024, "max_request_size": MAX_RECORD_BYTES}
     producer: Any = new(**connection(kafka), **limits)
     try:
         with Progress(*columns, console=Console(stderr=True)) as progress:
             started = clock.monotonic()
             for name in files:
-                size = None if name == "-" else Path(name).stat().st_size
-                task = progress.add_task(name, total=size)
-                for line, position in _lines(name):
+                task = progress.add_task(name, total=None)
+                for line in values(name):
                     if rate is not None and (early := started + sent / rate - clock.monotonic()) > 0:
                         Event().wait(early)
                     sent += 1
@@ -94,33 +90,11 @@ def _send(kafka: KafkaSettings, files: tuple[str, ...], rate: float | None) -> t
                         failures[type(error).__name__] += 1
                         continue
                     future.add_errback(lambda error: failures.update([type(error).__name__]))
-                    progress.update(task, completed=position)
+                    progress.advance(task)
             producer.flush()
     finally:
         producer.close()
     return sent, dict(failures)
-
-
-def _lines(name: str) -> Iterator[tuple[bytes, int]]:
-    """Yield every line that is not blank, with the position in the file, compressed or not, behind it."""
-    if name == "-":
-        yield from _count(sys.stdin.buffer)
-        return
-    with Path(name).open("rb") as file:
-        if not name.endswith(".gz"):
-            yield from _count(file)
-            return
-        with gzip.GzipFile(fileobj=file) as plain:
-            for line, _ in _count(io.BufferedReader(plain)):
-                yield line, file.tell()
-
-
-def _count(lines: IO[bytes]) -> Iterator[tuple[bytes, int]]:
-    position = 0
-    for line in lines:
-        position += len(line)
-        if line := line.strip():
-            yield line, position
 
 
 def _application(line: bytes) -> bytes | None:
