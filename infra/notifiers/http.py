@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,6 +19,8 @@ from inferwatch.schemas.errors import DeliveryError, Misconfigured
 TIMEOUT = 10.0
 """Seconds a receiver has to answer."""
 READ_BYTES = 4096
+SECRET_CHARS = 8
+"""Pieces of an address at least this long are taken for secrets."""
 LATER = frozenset({408, 425, 429})
 """Client errors that say «not now» rather than «not like this»."""
 
@@ -37,14 +41,18 @@ class Sender:
         url: https, or http to a loopback address.
         clock: to read a Retry-After that is a date.
         timeout: seconds for the whole exchange.
+        secrets: more texts that must show nowhere.
 
     Raises:
         Misconfigured: the address is neither.
     """
 
-    def __init__(self, name: str, url: SecretStr, clock: Clock, *, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self, name: str, url: SecretStr, clock: Clock, *, timeout: float = TIMEOUT, secrets: Sequence[str] = ()
+    ) -> None:
         self._name = name
         self._url = _checked(name, url.get_secret_value())
+        self._secrets = _secret_parts(self._url, secrets)
         self._clock = clock
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._session: aiohttp.ClientSession | None = None
@@ -65,7 +73,7 @@ class Sender:
                 headers={"Content-Type": "application/json"} | (headers or {}),
                 allow_redirects=False,
             ) as response:
-                text = (await response.content.read(READ_BYTES)).decode(errors="replace")
+                text = await _start_of(response)
                 if response.status >= 300:
                     raise self._refused(response.status, text, response.headers.get("Retry-After"))
                 return Answer(response.status, text)
@@ -74,19 +82,26 @@ class Sender:
             raise self.failed(f"no answer ({type(error).__name__})", retryable=True) from None
 
     def failed(self, what: str, *, retryable: bool, retry_after: float | None = None) -> DeliveryError:
-        """Return the error that says ``what`` went wrong at this receiver, with the address cut out."""
-        cleaned = what.replace(self._url, "[address]")
-        return DeliveryError(f"receiver {self._name!r}: {cleaned}", retryable=retryable, retry_after=retry_after)
+        """Return the error that says ``what`` went wrong at this receiver, with every secret cut out."""
+        return DeliveryError(
+            f"receiver {self._name!r}: {self._clean(what)}", retryable=retryable, retry_after=retry_after
+        )
 
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
             self._session = None
 
+    def _clean(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "[secret]")
+        return " ".join(text.split())
+
     def _refused(self, status: int, text: str, retry_after: str | None) -> DeliveryError:
         if 300 <= status < 400:
             return self.failed(f"answered {status}; redirects are not followed, set the final address", retryable=False)
-        said = f"answered {status}: {text[:200]}" if text.strip() else f"answered {status}"
+        # Cleaned before it is cut: half a secret would not be recognised.
+        said = f"answered {status}: {self._clean(text)[:200]}" if text.strip() else f"answered {status}"
         retryable = status >= 500 or status in LATER
         return self.failed(said, retryable=retryable, retry_after=self._seconds(retry_after))
 
@@ -102,6 +117,22 @@ class Sender:
             return None
         at = at if at.tzinfo else at.replace(tzinfo=UTC)
         return max(0.0, (at - self._clock.now()).total_seconds())
+
+
+async def _start_of(response: aiohttp.ClientResponse) -> str:
+    """Return the first bytes of the body, however many pieces they come in."""
+    body = b""
+    while len(body) < READ_BYTES and (piece := await response.content.read(READ_BYTES - len(body))):
+        body += piece
+    return body.decode(errors="replace")
+
+
+def _secret_parts(url: str, more: Sequence[str]) -> tuple[str, ...]:
+    """Return what must not show, longest first: the address, its path and query, and every long piece of them."""
+    parts = urlsplit(url)
+    pieces = [piece for piece in re.split(r"[/?&=]", f"{parts.path}?{parts.query}") if len(piece) >= SECRET_CHARS]
+    paths = [path for path in (f"{parts.path}?{parts.query}", parts.path) if len(path) >= SECRET_CHARS]
+    return tuple(sorted({url, *paths, *pieces, *(one for one in more if one)}, key=len, reverse=True))
 
 
 def _checked(name: str, url: str) -> str:

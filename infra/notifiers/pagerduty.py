@@ -27,7 +27,8 @@ class PagerDuty:
     def __init__(self, settings: PagerDutyReceiver, clock: Clock, **options: Any) -> None:
         self.name = settings.name
         self._routing_key = settings.routing_key
-        self._sender = Sender(settings.name, SecretStr(settings.url), clock, **options)
+        secrets = (settings.routing_key.get_secret_value(),)
+        self._sender = Sender(settings.name, SecretStr(settings.url), clock, secrets=secrets, **options)
 
     async def notify(self, note: Notification) -> None:
         """Send ``note`` as ``trigger`` or ``resolve``.
@@ -35,13 +36,7 @@ class PagerDuty:
         Raises:
             DeliveryError: it was not accepted (400 never will be).
         """
-        key = self._routing_key.get_secret_value()
-        try:
-            await self._sender.post(orjson.dumps(event(note, key)))
-        except Exception as error:
-            if key in str(error):
-                raise self._sender.failed("refused the event and quoted the routing key", retryable=False) from None
-            raise
+        await self._sender.post(orjson.dumps(event(note, self._routing_key.get_secret_value())))
 
     async def close(self) -> None:
         await self._sender.close()

@@ -12,11 +12,11 @@ from typing import Any
 import orjson
 
 from inferwatch.infra.notifiers.http import Sender, utc
-from inferwatch.infra.notifiers.wording import interval, number
 from inferwatch.schemas.alerts import Notification, State
 from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.rules import Severity
 from inferwatch.schemas.settings import SlackReceiver
+from inferwatch.streams.alerting.wording import interval, number, span
 
 HEADER, SECTION, FIELD = 150, 3000, 2000
 EXAMPLES = 3
@@ -58,37 +58,50 @@ def message(note: Notification) -> dict[str, Any]:
     blocks: list[dict[str, Any]] = [
         {"type": "header", "text": {"type": "plain_text", "text": cut(f"{sign} {word}: {plain(note.title)}", HEADER)}},
         _section(escape(note.summary)),
-        {"type": "section", "fields": _fields(note)},
     ]
+    if note.description and not resolved:
+        # Written by the rule's author, not by a log: a runbook's address may become a link.
+        blocks.append(_section(f"*What to do*\n{escape(note.description)}", verbatim=False))
+    blocks.append({"type": "section", "fields": _fields(note)})
     if note.examples and not resolved:
         quoted = "\n".join(f"> {escape(' '.join(example.split()))}" for example in note.examples[:EXAMPLES])
         blocks.append(_section(f"*Examples*\n{quoted}"))
     if note.sql:
-        blocks.append(_section(f"*Reproduce the number*\n```{cut(escape(note.sql), SECTION - 40)}```"))
-    if note.description:
-        blocks.append(_section(escape(note.description)))
+        command = cut(f'inferwatch sql "{escape(note.sql)}', SECTION - 60)
+        blocks.append(_section(f'*Compute the number again*\n```{command}"```'))
     if note.url:
         blocks.append({"type": "actions", "elements": [_button(note.url)]})
     identity = f"alert `{escape(note.alert_id)}`  metric `{escape(note.metric)}`  window end {utc(note.at)}"
-    blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": cut(identity, FIELD)}]})
-    return {"text": cut(f"{word}: {escape(note.title)}", SECTION), "blocks": blocks}
+    blocks.append({"type": "context", "elements": [_mrkdwn(cut(identity, FIELD))]})
+    return {
+        "text": cut(f"{word}: {escape(note.title)}", SECTION),
+        "blocks": blocks,
+        "unfurl_links": False,
+        "unfurl_media": False,
+    }
 
 
-def _fields(note: Notification) -> list[dict[str, str]]:
+def _fields(note: Notification) -> list[dict[str, Any]]:
     where = ", ".join(f"{name} {value}" for name, value in sorted(note.labels.items()))
+    sure = interval(note.ci_low, note.ci_high, note.metric)
     rows = {
         "Where": escape(where),
-        "Since": utc(note.since),
-        "Value": f"{number(note.value, note.metric)}{interval(note)} in {note.n:,} events",
-        "Alert when": escape(note.threshold),
+        "Since": f"{utc(note.since)} ({span(note.at - note.since)})",
+        "Value": f"{number(note.value, note.metric)}{f' ({sure})' if sure else ''} from {note.n:,} inferences",
+        "Fires at": escape(note.threshold),
     }
     if note.reference:
-        rows["Compared with"] = escape(note.reference)
-    return [{"type": "mrkdwn", "text": cut(f"*{name}*\n{text}", FIELD)} for name, text in rows.items()]
+        rows["Compare"] = escape(note.reference)
+    return [_mrkdwn(cut(f"*{name}*\n{text}", FIELD)) for name, text in rows.items()]
 
 
-def _section(text: str) -> dict[str, Any]:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": cut(text or "(no text)", SECTION)}}
+def _section(text: str, *, verbatim: bool = True) -> dict[str, Any]:
+    return {"type": "section", "text": _mrkdwn(cut(text or "(no text)", SECTION), verbatim=verbatim)}
+
+
+def _mrkdwn(text: str, *, verbatim: bool = True) -> dict[str, Any]:
+    """Return a text object; ``verbatim`` keeps Slack from making links of addresses in it."""
+    return {"type": "mrkdwn", "text": text, "verbatim": verbatim}
 
 
 def _button(url: str) -> dict[str, Any]:

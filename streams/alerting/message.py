@@ -110,6 +110,7 @@ def _firing(rule: Rule, change: Change, thresholds: Mapping[str, float], referen
     lasting = transition.at - transition.since
     sentences = [
         _what(metric, thresholds),
+        _by_chance(metric),
         f"It has lasted {span(lasting)}." if lasting > metric.window.size else "",
         f"It was {reference}." if reference else "There are no earlier windows to compare with.",
         f"The rule fires at {condition(rule)}.",
@@ -150,6 +151,13 @@ def _drift(metric: WindowMetric, value: str, when: str) -> str:
     against += f" ({rows:,} rows)" if isinstance(rows, int) else ""
     measured = f"p-value {value}" if kind == "p_value" else f"effect size {value}"
     return f"{metric.n:,} {field}s {when} compared with {against}: {measured}."
+
+
+def _by_chance(metric: WindowMetric) -> str:
+    """Say what a p-value means to somebody who has just woken up."""
+    if not metric.metric.endswith(".p_value") or not 0 < metric.value <= 0.1:
+        return ""
+    return f"Chance alone would make them differ this much in about 1 window of {round(1 / metric.value):,}."
 
 
 def _reference(metric: WindowMetric, usual: tuple[float, int]) -> str:

@@ -34,7 +34,8 @@ def number(value: float, metric: str) -> str:
     if isnan(value):
         return "unknown"
     if metric.endswith(SHARES):
-        return f"{value * 100:.3g} %" if abs(value) < 1 else f"{value * 100:.0f} %"
+        percent = value * 100
+        return f"{percent:.1f}".removesuffix(".0") + " %" if abs(percent) >= 1 else f"{percent:.2g} %"
     shown = f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.3g}"
     if metric == "cost_usd.sum":
         return f"${value:,.2f}"
@@ -62,6 +63,11 @@ def between(start: datetime, end: datetime) -> str:
     """Return ``between 14:00 and 14:15 UTC on 1 March``."""
     start = start.astimezone(UTC)
     return f"between {clock_time(start)} and {clock_time(end)} UTC on {start.day} {start:%B}"
+
+
+def interval(low: float, high: float, metric: str) -> str:
+    """Return ``95 % interval 2.6 % to 19.9 %``; nothing where there is none."""
+    return "" if isnan(low) or isnan(high) else f"95 % interval {number(low, metric)} to {number(high, metric)}"
 
 
 def condition(rule: Rule) -> str:

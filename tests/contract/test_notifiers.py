@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import logging
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,6 @@ import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
 from inferwatch.infra.demo.vendors import pagerduty_faults, slack_faults
 from inferwatch.infra.notifiers import build, build_one
@@ -39,27 +39,31 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "notifications"
 KINDS = {"slack": SlackReceiver, "pagerduty": PagerDutyReceiver, "webhook": WebhookReceiver}
 
 NOTE = Notification(
-    id="n-1",
-    alert_id="5f0c6a-20260301T1400",
-    dedup_key="5f0c6a-20260301T1400",
+    id="0a1b2c3d4e5f60718293a4b5",
+    alert_id="5f0c6a7788990011-20260301T140000Z",
+    dedup_key="inferwatch/5f0c6a7788990011-20260301T140000Z",
     status=State.FIRING,
     severity=Severity.CRITICAL,
-    title="toxicity.output.rate of support is 12.3 %",
-    summary="12.3 % of 204 answers were toxic from 14:00 to 14:15 UTC; the threshold is > 5 %, before it was 0.2 %.",
+    title="The assistant abuses customers: support, model m-2",
+    summary="12.3 % of inferences (25 of 204 scored) reached 0.9 for toxicity.output between 14:00 and 14:15 UTC "
+    "on 1 March. It was 0.2 % on average in the 12 windows before. The rule fires at > 5 %.",
     labels={"application": "support", "model": "m-2"},
     metric="toxicity.output.rate",
     value=0.123,
-    threshold="> 0.05",
+    threshold="> 5 %",
     n=204,
     ci_low=0.085,
     ci_high=0.175,
     since=NOW - timedelta(minutes=15),
     at=NOW,
-    reference="0.2 % in the 12 windows before",
-    examples=("You are an idiot, [EMAIL].", "Get lost."),
-    sql="SELECT countIf(scores['toxicity.output'] >= 0.5) / count()\nFROM inferences",
-    url="http://127.0.0.1:8123/ui?alert=5f0c6a",
-    description="Answers insult customers. Roll back the model first.",
+    reference="0.2 % on average in the 12 windows before",
+    examples=(
+        "“You are an idiot, [EMAIL].” (score 0.98; 14:03:12, id 41ac)",
+        "“Get lost.” (score 0.95; 14:04:40, id 41b0)",
+    ),
+    sql="SELECT countIf(scores['toxicity.output'] >= 0.9) / count() AS value\nFROM inferences",
+    url="http://127.0.0.1:8123/#alert-5f0c6a7788990011-20260301T140000Z",
+    description="Roll back the model first.\nRunbook: https://wiki.example/abuse",
 )
 HOSTILE = replace(
     NOTE,
@@ -86,6 +90,7 @@ class Receiver:
     headers: dict[str, str] = field(default_factory=dict)
     hang: bool = False
     drop: bool = False
+    pieces: list[str] = field(default_factory=list)
     requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     elsewhere: int = 0
 
@@ -95,13 +100,20 @@ async def receiver() -> AsyncIterator[Receiver]:
     state = Receiver()
     released = asyncio.Event()
 
-    async def take(request: web.Request) -> web.Response:
+    async def take(request: web.Request) -> web.StreamResponse:
         state.requests.append((dict(request.headers), await request.read()))
         if state.hang:
             await released.wait()
         if state.drop:
             assert request.transport is not None
             request.transport.abort()
+        if state.pieces:
+            response = web.StreamResponse()
+            await response.prepare(request)
+            for piece in state.pieces:
+                await response.write(piece.encode())
+                await asyncio.sleep(0.05)
+            return response
         return web.Response(status=state.status, text=state.body, headers=state.headers)
 
     async def elsewhere(request: web.Request) -> web.Response:
@@ -185,8 +197,8 @@ async def test_a_notification_is_one_request_of_strict_json(receiver: Receiver, 
     ],
 )
 async def test_the_status_decides_about_a_retry(receiver: Receiver, kind: str, status: int, retryable: bool) -> None:
-    receiver.status, receiver.body = status, f"no: http://x/hook/{SECRET}"
-    receiver.body = f"refused by {receiver.url}"
+    path, own = f"/hook/{SECRET}", KEY if kind == "pagerduty" else ""
+    receiver.status, receiver.body = status, f"refused by {receiver.url} {path} {own} " + "x" * 130 + receiver.url
     notifier = made(kind, receiver.url)
     error = await refused(notifier)
     await notifier.close()
@@ -300,9 +312,20 @@ def test_text_from_logs_forms_no_markup_in_slack(title: str, summary: str, examp
                 assert text["text"].count("```") in (0, 2)
 
 
+async def test_slack_may_say_ok_in_two_pieces(receiver: Receiver) -> None:
+    receiver.pieces = ["o", "k"]
+    notifier = made("slack", receiver.url)
+    await notifier.notify(NOTE)
+    await notifier.close()
+
+
 @pytest.mark.parametrize("status", [State.FIRING, State.RESOLVED])
-@pytest.mark.parametrize("vendor", ["slack", "pagerduty"])
-def test_payloads_are_the_golden_ones(vendor: str, status: State) -> None:
-    note = replace(NOTE, status=status)
-    payload = message(note) if vendor == "slack" else event(note, SecretStr(KEY).get_secret_value())
-    assert payload == json.loads((GOLDEN / f"{vendor}_{status}.json").read_text())
+async def test_payloads_are_the_golden_ones(receiver: Receiver, kind: str, status: State) -> None:
+    notifier = made(kind, receiver.url)
+    await notifier.notify(replace(NOTE, status=status))
+    await notifier.close()
+    [(_, body)] = receiver.requests
+    path = GOLDEN / f"{kind}_{status}.json"
+    if os.environ.get("INFERWATCH_WRITE_GOLDEN"):
+        path.write_text(json.dumps(json.loads(body), indent=2, ensure_ascii=False) + "\n")
+    assert json.loads(body) == json.loads(path.read_text())
