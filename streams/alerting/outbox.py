@@ -75,13 +75,17 @@ def delay(parcel: str, attempt: int, retry_after: float | None = None) -> timede
 
 def open_parcels(store: Store, since: datetime | None) -> list[Parcel]:
     """Return what was put into the outbox since ``since`` (ever, for None) and is not settled, oldest event first."""
-    recent = "WHERE o.created_at >= {since:DateTime64(3, 'UTC')}" if since is not None else ""
+    recent = lately = ""
+    if since is not None:
+        # Every pass reads these tables: without a bound it would cost more with every page ever sent.
+        recent = "WHERE o.created_at >= {since:DateTime64(3, 'UTC')}"
+        lately = "WHERE deliveries_raw.at >= {since:DateTime64(3, 'UTC')} - INTERVAL 1 HOUR"
     rows = store.query(
         "SELECT o.id AS id, o.receiver AS receiver, any(o.alert_id) AS alert_id, min(o.at) AS event, "
         "min(o.created_at) AS created, any(d.attempts) AS attempts, any(d.due) AS due FROM outbox_raw AS o LEFT JOIN ("
         "SELECT id, receiver, max(attempt) AS attempts, countIf(status IN ('sent', 'failed')) AS settled, "
-        "argMax(next_attempt_at, (attempt, status != 'attempting')) AS due FROM deliveries_raw GROUP BY id, receiver"
-        f") AS d ON o.id = d.id AND o.receiver = d.receiver {recent} "
+        "argMax(next_attempt_at, (attempt, status != 'attempting')) AS due FROM deliveries_raw "
+        f"{lately} GROUP BY id, receiver) AS d ON o.id = d.id AND o.receiver = d.receiver {recent} "
         "GROUP BY id, receiver HAVING any(d.settled) = 0 "
         f"ORDER BY event, created, id, receiver LIMIT {OPEN_ROWS}",
         {"since": since} if since is not None else None,
