@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from kafka import KafkaAdminClient
@@ -16,14 +17,14 @@ from inferwatch.schemas.settings import KafkaSettings
 
 ADMIN: Any = KafkaAdminClient  # kafka-python has no types
 MAX_RECORD_BYTES = 16 * 1024 * 1024
-CONNECT_MS = 15_000
+CONNECT_SECONDS = 10
 
 
 def connection(settings: KafkaSettings) -> dict[str, Any]:
     """Return what every kafka-python client needs to reach and enter the cluster."""
     found: dict[str, Any] = {
         "bootstrap_servers": [address.strip() for address in (settings.bootstrap_servers or "").split(",")],
-        "bootstrap_timeout_ms": CONNECT_MS,
+        "bootstrap_timeout_ms": CONNECT_SECONDS * 1000,
         "security_protocol": settings.security_protocol,
     }
     if settings.security_protocol.endswith("SSL"):
@@ -49,6 +50,24 @@ def unreachable(settings: KafkaSettings, error: Exception) -> Misconfigured:
     )
 
 
+def reach(settings: KafkaSettings) -> None:
+    """Return when one of the brokers accepts a connection: kafka-python would try, and warn, for a long time.
+
+    Raises:
+        Misconfigured: none does.
+    """
+    failures: list[Exception] = [ValueError("it must be host:port, or several separated by commas")]
+    for address in (settings.bootstrap_servers or "").split(","):
+        host, _, port = address.strip().rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+        except (OSError, ValueError) as error:
+            failures.append(error)
+        else:
+            return
+    raise unreachable(settings, failures[-1]) from failures[-1]
+
+
 def ensure_topics(settings: KafkaSettings) -> list[str]:
     """Create the source and dead-letter topics that do not exist; return the names of those created.
 
@@ -57,6 +76,7 @@ def ensure_topics(settings: KafkaSettings) -> list[str]:
     Raises:
         Misconfigured: no broker answers, or we may not create a topic.
     """
+    reach(settings)
     wanted = {settings.topic: settings.partitions, settings.dead_letter_topic: 1}
     try:
         with ADMIN(**connection(settings)) as admin:

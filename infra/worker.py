@@ -14,8 +14,6 @@ from importlib.metadata import version
 from aiohttp import web
 
 from inferwatch.detectors.base import Detector, Encoder
-from inferwatch.detectors.encoder.load import load_encoder
-from inferwatch.detectors.registry import load_detectors
 from inferwatch.infra import notifiers as receivers
 from inferwatch.infra.clickhouse.migrate import migrate
 from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
@@ -53,6 +51,18 @@ def thresholds(settings: Settings, detectors: Sequence[Detector]) -> dict[str, f
     return found | settings.detectors.thresholds
 
 
+def load_models(settings: Settings) -> tuple[Encoder, list[Detector]]:
+    """Return the encoder and the detectors that ``settings`` name. Takes seconds: torch is imported here."""
+    from inferwatch.detectors.encoder.load import load_encoder
+    from inferwatch.detectors.registry import load_detectors
+
+    encoder = load_encoder(settings.encoder)
+    return encoder, load_detectors(settings.detectors.enabled, encoder)
+
+
+Models = Callable[[Settings], tuple[Encoder, list[Detector]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a process scores and closes windows with, whatever feeds it."""
@@ -65,7 +75,7 @@ class Parts:
 
 
 @asynccontextmanager
-async def assemble(settings: Settings, clock: Clock) -> AsyncIterator[Parts]:
+async def assemble(settings: Settings, clock: Clock, models: Models = load_models) -> AsyncIterator[Parts]:
     """Open the store, load the models and connect the parts; close what was opened at the end.
 
     Raises:
@@ -76,8 +86,7 @@ async def assemble(settings: Settings, clock: Clock) -> AsyncIterator[Parts]:
             logger.info("migrated: %s", name)
         store = await asyncio.to_thread(open_store, settings.store)
         stack.callback(store.close)
-        encoder = await asyncio.to_thread(load_encoder, settings.encoder)
-        detectors = load_detectors(settings.detectors.enabled, encoder)
+        encoder, detectors = await asyncio.to_thread(models, settings)
         limits = thresholds(settings, detectors)
         senders = receivers.build(settings, clock)
         stack.push_async_callback(receivers.close, senders)
@@ -87,13 +96,20 @@ async def assemble(settings: Settings, clock: Clock) -> AsyncIterator[Parts]:
         yield Parts(store, encoder, pipeline, closer, alerting)
 
 
-async def run_worker(settings: Settings, *, serve: bool = False, ready: Callable[[str], None] | None = None) -> None:
+async def run_worker(
+    settings: Settings,
+    *,
+    serve: bool = False,
+    ready: Callable[[str], None] | None = None,
+    models: Models = load_models,
+) -> None:
     """Consume, score, store, close windows and send alerts until SIGTERM or SIGINT; then drain and leave.
 
     Args:
         settings: the validated configuration; ``kafka.bootstrap_servers`` must be set.
         serve: also serve dashboard, API and SQL endpoint.
         ready: called with the dashboard's address (empty without one) when records are being taken.
+        models: makes encoder and detectors.
 
     Raises:
         Misconfigured: something in ``settings`` cannot work.
@@ -104,7 +120,7 @@ async def run_worker(settings: Settings, *, serve: bool = False, ready: Callable
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
     await asyncio.to_thread(ensure_topics, settings.kafka)
-    async with assemble(settings, clock) as parts, AsyncExitStack() as stack:
+    async with assemble(settings, clock, models) as parts, AsyncExitStack() as stack:
         stream = KafkaStream(settings.kafka, parts.pipeline, version=version("inferwatch"))
         deliveries: Counter[str] = Counter()
         address = ""
