@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 PAUSE = 1.0
 """Seconds between two looks for windows to close, and for notifications to send."""
 CLOSING_PARTITION = 0
-"""Who owns this partition closes the windows: Kafka's group gives it to one member at a time."""
+"""Who owns this partition closes the windows and sends the alerts: Kafka's group gives it to one member at a time."""
 
 
 def thresholds(settings: Settings, detectors: Sequence[Detector]) -> dict[str, float]:
@@ -136,7 +136,8 @@ async def run_worker(
                 await asyncio.to_thread(parts.closer.tick)
 
         async def deliver() -> None:
-            deliveries["sent"] += await parts.alerting.deliver()
+            if CLOSING_PARTITION in stream.partitions():
+                deliveries["sent"] += await parts.alerting.deliver()
 
         for name, work in (("closing windows", close_windows), ("delivering alerts", deliver)):
             task = asyncio.create_task(_every(PAUSE, name, work, stop))
