@@ -20,8 +20,14 @@ _NO_CLAIM = re.compile(
     | (?:please\s+)?(?:let\s+(?:me|us)\s+know|feel\s+free|do\s+not\s+hesitate|don['’]t\s+hesitate|reach\s+out)\b
     | if\s+you\s+(?:have|need|want|would\s+like)\b.*
         \b(?:let\s+(?:me|us)\s+know|feel\s+free|ask|reach\s+out|happy\s+to|here)\b
-    | (?:sure|of\s+course|certainly|absolutely|no\s+problem|(?:happy|glad)\s+to\s+help|here['’]s|here\s+(?:is|are))\b
-        [^.]{0,60}$
+    | (?:sure|of\s+course|certainly|absolutely|no\s+problem)\W*$
+    | (?:(?:sure|of\s+course|certainly|absolutely|no\s+problem)\W+)?
+      (?: (?:(?:i|we)(?:['’](?:m|d|re)|\s+am|\s+would|\s+are)\s+(?:be\s+)?)?
+          (?:happy|glad)\s+to\s+(?:help|explain|assist|check)\b
+        | let\s+me\s+(?:help|check|look|explain|see)\b
+        | here['’]s\b | here\s+(?:is|are)\b
+      ) [^.:\d]{0,60}\W*$
+    | (?:please\s+|just\s+)*(?:write|message|ask|call|reply|contact)\b[^.\d]{0,30}\bif\s+you\b
     )""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )

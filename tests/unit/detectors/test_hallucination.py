@@ -81,6 +81,8 @@ def test_what_cannot_be_scored_says_why(encoder: Encoder, item: Item, reason: st
         "I'm sorry to hear that your blender broke.", "Please let me know if you need further help with this.",
         "If you have any other questions, feel free to ask.", "I hope this helps!", "Sure, here is what I found:",
         "I could not find that in our documents.", "Have a great day!", "I understand how annoying this delay must be.",
+        "Sure, happy to help.", "Happy to explain.", "Let me help you with that.", "Of course.",
+        "I would be glad to help with your order.", "Just write again if you need me.",
     ],
 )  # fmt: skip
 def test_small_talk_is_no_claim(small_talk: str) -> None:
@@ -92,6 +94,8 @@ def test_small_talk_is_no_claim(small_talk: str) -> None:
     [
         "Refunds take five days.", "We cannot provide refunds after 30 days.", "You can reach us by phone on Mondays.",
         "I have cancelled order 1234 for you.", "Hello, your refund is on its way to Berlin.",
+        "Sure, returns take 14 days.", "Happy to help, the refund takes 5 days.",
+        "Here is the answer: refunds are paid within weeks.", "Let me check the policy: refunds are free.",
     ],
 )  # fmt: skip
 def test_statements_are_claims(claim: str) -> None:
