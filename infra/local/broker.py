@@ -206,7 +206,9 @@ class LocalKafka:
             # Somebody else's broker may hold the port: ours is the one whose process lives.
             with_limit = {"bootstrap_timeout_ms": 2000, "request_timeout_ms": 5000}
             with ADMIN(bootstrap_servers=self.bootstrap_servers, **with_limit) as admin:
-                return bool(admin.describe_cluster()["brokers"])
+                # Asking for a group's offsets makes the broker create its offsets topic now, and not, with errors in
+                # the log, when the first worker joins.
+                return bool(admin.describe_cluster()["brokers"]) and bool(admin.list_group_offsets(["ready"]))
         except (OSError, KafkaError):
             return False
 
