@@ -74,7 +74,7 @@ class EncoderSettings(Section):
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="auto: bfloat16 where the CPU computes it natively."
     )
-    threads: int = Field(default=0, ge=0, description="Batches encoded at once, each on one core; 0: one for each core.")
+    threads: int = Field(default=0, ge=0, description="Batches encoded at once, one core each; 0: one for each core.")
     batch_size: Positive = 64
     cache_texts: int = Field(default=50_000, ge=0, description="Distinct texts whose vectors are remembered.")
 
