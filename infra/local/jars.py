@@ -21,7 +21,7 @@ VERSION = "4.3.1"
 JAVA = 17
 OTHER_WAYS = (
     "either name a broker's address in INFERWATCH_KAFKA or kafka.bootstrap_servers, "
-    "or start one with `docker compose up`"
+    "or start one with `docker compose -f infra/docker/compose.yaml up`"
 )
 
 
