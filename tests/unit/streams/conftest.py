@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 import orjson
+import pyarrow as pa
 import pytest
 
 from inferwatch.detectors.base import F32, Batch, Detector, Field, Item, Scores
+from inferwatch.infra.clickhouse.store import ClickHouseStore
 from inferwatch.schemas.clock import SystemClock
+from inferwatch.schemas.errors import StoreUnavailable
 from inferwatch.schemas.settings import Settings
 from inferwatch.streams.pipeline import Pipeline
 from inferwatch.streams.ports import RawRecord
@@ -96,3 +99,26 @@ def build(encoder: HashedWords) -> Callable[..., Pipeline]:
         return Pipeline(Settings.model_validate(settings), encoder, [Length()], store, SystemClock())
 
     return make
+
+
+class FailingAt:
+    """A store that fails once, at the k-th insert: before it, or after having done it."""
+
+    def __init__(self, store: ClickHouseStore, k: int, *, after: bool) -> None:
+        self.store, self.k, self.after, self.calls = store, k, after, 0
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        return self.store.query(sql, parameters)
+
+    def insert(self, table: str, rows: pa.Table, *, token: str) -> None:
+        self.calls += 1
+        if self.calls == self.k and not self.after:
+            raise StoreUnavailable("refused")
+        self.store.insert(table, rows, token=token)
+        if self.calls == self.k:
+            raise StoreUnavailable("answered too late")
+
+
+@pytest.fixture
+def failing_at() -> type[FailingAt]:
+    return FailingAt

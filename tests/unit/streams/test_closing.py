@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from math import isnan
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from inferwatch.infra.clickhouse.store import ClickHouseStore
@@ -150,26 +149,8 @@ def test_late_rows_publish_a_higher_revision_and_no_second_decision(
     assert len(recorder.windows) == 2
 
 
-class FailingAt:
-    """A store that fails once, at the k-th insert, before or after doing it."""
-
-    def __init__(self, store: ClickHouseStore, k: int, *, after: bool) -> None:
-        self.store, self.k, self.after, self.calls = store, k, after, 0
-
-    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
-        return self.store.query(sql, parameters)
-
-    def insert(self, table: str, rows: pa.Table, *, token: str) -> None:
-        self.calls += 1
-        if self.calls == self.k and not self.after:
-            raise StoreUnavailable("refused")
-        self.store.insert(table, rows, token=token)
-        if self.calls == self.k:
-            raise StoreUnavailable("answered too late")
-
-
 def test_a_crash_at_any_insert_changes_no_number(
-    store: ClickHouseStore, store_settings: Any, build: Any, record: Any
+    store: ClickHouseStore, failing_at: Any, store_settings: Any, build: Any, record: Any
 ) -> None:
     from inferwatch.infra.clickhouse.migrate import migrate
     from inferwatch.infra.clickhouse.store import open_store
@@ -177,7 +158,7 @@ def test_a_crash_at_any_insert_changes_no_number(
     words = ["tea", "milk", "bread", "jam", "soup", "rice"]
     rows = [record(n, minute=n / 8, input=f"{words[n % 5]} {words[n * n % 6]} {n % 7}") for n in range(400)]
     put(build(store), rows)
-    counting = FailingAt(store, 0, after=False)
+    counting = failing_at(store, 0, after=False)
     closer(counting).flush()
     expected = metrics(store)
     assert any(key[4] == "drift.input.p_value" and value[0] != "nan" for key, value in expected.items())
@@ -188,7 +169,7 @@ def test_a_crash_at_any_insert_changes_no_number(
             with open_store(other) as crashing:
                 put(build(crashing), rows)
                 with pytest.raises(StoreUnavailable):
-                    closer(FailingAt(crashing, k, after=after)).flush()
+                    closer(failing_at(crashing, k, after=after)).flush()
                 closer(crashing).flush()
                 assert metrics(crashing) == expected
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from inferwatch.infra.clickhouse.store import ClickHouseStore
@@ -139,30 +137,12 @@ def test_redelivery_in_any_cut_counts_once(store: ClickHouseStore, build: Any, r
     assert reasons(store) == {7: "invalid_json"}
 
 
-class FailingAt:
-    """A store that fails once, at the k-th insert: before it, or after having done it."""
-
-    def __init__(self, store: ClickHouseStore, k: int, *, after: bool) -> None:
-        self.store, self.k, self.after, self.calls = store, k, after, 0
-
-    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
-        return self.store.query(sql, parameters)
-
-    def insert(self, table: str, rows: pa.Table, *, token: str) -> None:
-        self.calls += 1
-        if self.calls == self.k and not self.after:
-            raise StoreUnavailable("refused")
-        self.store.insert(table, rows, token=token)
-        if self.calls == self.k:
-            raise StoreUnavailable("answered too late")
-
-
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("k", [1, 2, 3, 4])
 def test_a_commit_that_failed_anywhere_can_be_repeated(
-    store: ClickHouseStore, build: Any, record: Any, k: int, after: bool
+    store: ClickHouseStore, failing_at: Any, build: Any, record: Any, k: int, after: bool
 ) -> None:
-    pipeline = build(FailingAt(store, k, after=after))
+    pipeline = build(failing_at(store, k, after=after))
     prepared = pipeline.prepare([record(0), record(1, raw=b"?"), record(2)])
     with pytest.raises(StoreUnavailable):
         pipeline.commit(prepared)
