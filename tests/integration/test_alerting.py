@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import Counter
@@ -22,7 +23,9 @@ from inferwatch.schemas.errors import DeliveryError, Permanent, StoreUnavailable
 from inferwatch.schemas.metrics import WindowMetric, wilson
 from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import SeriesKey, Window
-from inferwatch.streams.alerting.engine import Alerting
+from inferwatch.streams.alerting import engine as alerting_engine
+from inferwatch.streams.alerting import outbox
+from inferwatch.streams.alerting.engine import DEAD_AFTER, Alerting
 from inferwatch.streams.alerting.outbox import GIVE_UP, LEASE
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -450,7 +453,7 @@ async def test_an_answer_that_could_not_be_recorded_is_recorded_later_not_repeat
     breaking.dead = False
     assert await engine.deliver() == 0
     assert len(inbox.accepted) == 1
-    assert Counter(rows(store, "SELECT status FROM deliveries")[place]["status"] for place in (0, 1)) == {
+    assert Counter(row["status"] for row in rows(store, "SELECT status FROM deliveries")) == {
         "attempting": 1,
         "sent": 1,
     }
@@ -463,6 +466,101 @@ async def test_one_pass_is_bounded(store: ClickHouseStore) -> None:
     engine.decide(window(0), [rate(0, 20, series=SeriesKey("shop", "model", f"m-{place}")) for place in range(45)])
     assert [await engine.deliver() for _ in range(4)] == [20, 20, 5, 0]
     assert len({note.id for note in inbox.accepted}) == 45
+
+
+def fire_many(engine: Alerting, place: int, models: int, prefix: str) -> None:
+    """Let a rule by model fire for that many models in one window."""
+    series = [SeriesKey("shop", "model", f"{prefix}-{number}") for number in range(models)]
+    engine.decide(window(place), [rate(place, 20, series=one) for one in series])
+
+
+BY_MODEL = {"name": "toxic", "metric": "toxicity.output.rate", "when": "> 5 %", "group_by": ["model"]}
+
+
+async def test_the_backlog_of_a_dead_receiver_hides_nothing_of_the_others(
+    store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "OPEN_ROWS", 30)
+    clock, dead, well = ManualClock(DAY), Inbox("dead"), Inbox("well")
+    dead.refuse[None] = DeliveryError("dead", retryable=True)
+    engine = alerting(store, clock, dead, well, settings=configured("dead", "well", rules=[BY_MODEL]))
+    fire_many(engine, 0, 40, "m")
+    assert [await engine.deliver() for _ in range(4)] == [20, 20, 0, 0]
+    assert len({note.id for note in well.accepted}) == 40
+
+
+async def test_a_listing_that_was_cut_off_forgets_nothing(
+    store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Old logs are replayed while a page of today waits: more messages, of earlier events, than one listing holds."""
+    monkeypatch.setattr(outbox, "OPEN_ROWS", 30)
+    clock, inbox = ManualClock(DAY), Inbox("a")
+    engine = alerting(store, clock, inbox, settings=configured("a", rules=[BY_MODEL]))
+    fire_many(engine, 50, 1, "today")
+    clock.advance(timedelta(hours=3))
+    fire_many(engine, 0, 40, "replayed")
+    assert sum([await engine.deliver() for _ in range(4)]) == 41
+    assert "today-0" in {note.labels["model"] for note in inbox.accepted}
+
+
+async def test_a_receiver_that_never_answers_is_cut_off(
+    store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hung(Inbox):
+        async def notify(self, note: Notification) -> None:
+            self.tried.append(note.id)
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(alerting_engine, "ANSWER_SECONDS", 0.05)
+    clock, hung, well = ManualClock(DAY), Hung("hung"), Inbox("well")
+    engine = decided(store, clock, hung, well)
+    async with asyncio.timeout(30):
+        assert await engine.deliver() == 2
+    assert len(hung.tried) == 1
+    [retrying] = rows(store, "SELECT receiver, error FROM deliveries WHERE status = 'retrying'")
+    assert retrying == {"receiver": "hung", "error": "receiver 'hung': no answer in time"}
+
+
+async def test_a_slow_receiver_gets_little_in_one_pass(store: ClickHouseStore) -> None:
+    clock, slow = ManualClock(DAY), Inbox("slow")
+    slow.on_accept = lambda: clock.advance(4 * SECOND)
+    engine = alerting(store, clock, slow, settings=configured("slow", rules=[BY_MODEL]))
+    fire_many(engine, 0, 5, "m")
+    assert [await engine.deliver() for _ in range(3)] == [3, 2, 0]
+
+
+async def test_all_that_waits_for_a_dead_receiver_is_given_up_after_a_day(
+    store: ClickHouseStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, inbox = ManualClock(DAY), Inbox("a")
+    inbox.refuse[None] = DeliveryError("down", retryable=True)
+    engine = alerting(store, clock, inbox, settings=configured("a", rules=[BY_MODEL]))
+    fire_many(engine, 0, 25, "m")
+    for _ in range(DEAD_AFTER):
+        await engine.deliver()
+        clock.advance(timedelta(hours=1))
+    assert count(store, "deliveries WHERE status = 'failed'") == 0
+    clock.advance(GIVE_UP)
+    with caplog.at_level(logging.ERROR):
+        assert await engine.deliver() == 0
+    inbox.refuse.clear()
+    clock.advance(timedelta(hours=1))
+    assert await engine.deliver() == 0
+    assert count(store, "deliveries WHERE status = 'failed'") == 25
+    assert caplog.text.count("gave up") == 25
+
+
+async def test_a_receiver_that_is_only_busy_still_gets_what_nobody_tried_for_a_day(store: ClickHouseStore) -> None:
+    clock, inbox = ManualClock(DAY), Inbox("a")
+    engine = alerting(store, clock, inbox, settings=configured("a", rules=[BY_MODEL]))
+    fire_many(engine, 0, 3, "m")
+    clock.advance(timedelta(days=2))
+    inbox.refuse[None] = DeliveryError("busy", retryable=True, retry_after=1)
+    assert await engine.deliver() == 0
+    inbox.refuse.clear()
+    clock.advance(timedelta(minutes=1))
+    # The one that was tried, and is older than a day, is given up; the others go out.
+    assert await engine.deliver() == 2
 
 
 async def test_a_message_goes_out_without_what_could_not_be_read(store: ClickHouseStore) -> None:
