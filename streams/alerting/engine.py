@@ -26,6 +26,12 @@ logger = logging.getLogger(__name__)
 TOLD = (State.FIRING, State.RESOLVED)
 PER_PASS = 20
 """Most notifications tried per receiver in one pass."""
+PASS_SECONDS = 10.0
+"""After this long a receiver gets nothing more in one pass: the others wait for the slowest."""
+ANSWER_SECONDS = 20.0
+"""A notifier that has not returned by then is cut off: longer than its own timeout, shorter than the lease."""
+DEAD_AFTER = 10
+"""Refusals in a row, about half an hour of them, from which on a receiver's untried old messages are given up too."""
 OVERLAP = timedelta(hours=1)
 """How far back the outbox is searched beyond its oldest open row: another worker's clock and inserts lag less."""
 
@@ -133,12 +139,14 @@ class Alerting:
     # Delivering ----------------------------------------------------------------------------------------------------
 
     async def deliver(self) -> int:
-        """Try what is due, all receivers at once, at most 20 messages each; return how many were accepted.
+        """Try what is due, all receivers at once, at most 20 messages or 10 s each; return how many were accepted.
 
         Per receiver, messages of one alert go out in order. A message that fails waits 2 s, then twice as long each
         time, up to 15 minutes or what the receiver asks for, and so does its receiver; after 24 hours, or when the
-        receiver says that it never will take it, it is recorded as failed and logged. One process at a time should
-        deliver: two at once are kept apart by a lease of 30 seconds, which narrows a repetition, not excludes it.
+        receiver says that it never will take it, it is recorded as failed and logged. A message older than that which
+        nobody tried, because no process ran, is still sent, unless its receiver has refused ten times in a row. No
+        receiver holds up another for longer than 30 seconds. One process at a time should deliver: two at once are
+        kept apart by a lease of 30 seconds, which narrows a repetition, not excludes it.
 
         Raises:
             StoreUnavailable: call again; what was accepted and could not be recorded is recorded first then.
@@ -146,12 +154,12 @@ class Alerting:
         await self._record()
         now = self._clock.now()
         parcels = await asyncio.to_thread(outbox.open_parcels, self._store, self._horizon)
-        self._horizon = min([now, *(parcel.created_at for parcel in parcels)]) - OVERLAP
+        if outbox.all_listed(parcels):
+            self._horizon = min([now, *(parcel.created_at for parcel in parcels)]) - OVERLAP
         queues: dict[str, list[Parcel]] = {}
         for parcel in parcels:
-            if now - parcel.created_at >= outbox.GIVE_UP and (
-                parcel.attempts or parcel.receiver not in self._notifiers
-            ):
+            hopeless = parcel.receiver not in self._notifiers or self._failures.get(parcel.receiver, 0) >= DEAD_AFTER
+            if now - parcel.created_at >= outbox.GIVE_UP and (parcel.attempts or hopeless):
                 self._result(parcel, max(parcel.attempts, 1), Status.FAILED, "gave up after 24 h")
             else:
                 queues.setdefault(parcel.receiver, []).append(parcel)
@@ -177,9 +185,12 @@ class Alerting:
     async def _send_all(
         self, receiver: str, parcels: Sequence[Parcel], notes: Mapping[tuple[str, str], Notification]
     ) -> int:
-        """Send to one receiver, in order, until it does not take one for now."""
+        """Send to one receiver, in order, until it does not take one for now or its time is up."""
         sent = 0
+        started = self._clock.monotonic()
         for parcel in parcels:
+            if self._clock.monotonic() - started >= PASS_SECONDS:
+                break
             status = await self._send(parcel, notes[parcel.id, receiver])
             sent += status is Status.SENT
             if status is Status.RETRYING:
@@ -192,9 +203,12 @@ class Alerting:
         begun = Delivery(parcel.id, parcel.receiver, attempt, Status.ATTEMPTING, "", now + outbox.LEASE, now)
         await self._insert([begun])
         try:
-            await self._notifiers[parcel.receiver].notify(note)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._notifiers[parcel.receiver].notify(note)
         except DeliveryError as error:
             status, reason, retry_after = _verdict(error)
+        except TimeoutError:
+            status, reason, retry_after = Status.RETRYING, f"receiver {parcel.receiver!r}: no answer in time", None
         except Exception as error:
             # A fault of ours must not stop the other pages; its text may hold a secret, its type cannot.
             status, reason, retry_after = Status.RETRYING, f"unexpected {type(error).__name__}", None

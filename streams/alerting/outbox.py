@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ LEASE = timedelta(seconds=30)
 """An attempt without a result is tried again after this: longer than any notifier takes."""
 GIVE_UP = timedelta(hours=24)
 OPEN_ROWS = 5000
+"""Most open notifications listed of one receiver."""
 
 
 class Status(StrEnum):
@@ -74,7 +76,10 @@ def delay(parcel: str, attempt: int, retry_after: float | None = None) -> timede
 
 
 def open_parcels(store: Store, since: datetime | None) -> list[Parcel]:
-    """Return what was put into the outbox since ``since`` (ever, for None) and is not settled, oldest event first."""
+    """Return what was put into the outbox since ``since`` (ever, for None) and is not settled, oldest event first.
+
+    At most 5,000 of each receiver, so that the backlog of a dead one hides nothing of the others; see ``all_listed``.
+    """
     recent = lately = ""
     if since is not None:
         # Every pass reads these tables: without a bound it would cost more with every page ever sent.
@@ -87,13 +92,18 @@ def open_parcels(store: Store, since: datetime | None) -> list[Parcel]:
         "argMax(next_attempt_at, (attempt, status != 'attempting')) AS due FROM deliveries_raw "
         f"{lately} GROUP BY id, receiver) AS d ON o.id = d.id AND o.receiver = d.receiver {recent} "
         "GROUP BY id, receiver HAVING any(d.settled) = 0 "
-        f"ORDER BY event, created, id, receiver LIMIT {OPEN_ROWS}",
+        f"ORDER BY event, created, id, receiver LIMIT {OPEN_ROWS} BY receiver",
         {"since": since} if since is not None else None,
     ).to_pylist()
     return [
         Parcel(row["id"], row["receiver"], row["alert_id"], row["created"], int(row["attempts"] or 0), row["due"])
         for row in rows
     ]
+
+
+def all_listed(parcels: Sequence[Parcel]) -> bool:
+    """Return whether ``open_parcels`` left nothing out."""
+    return max(Counter(parcel.receiver for parcel in parcels).values(), default=0) < OPEN_ROWS
 
 
 def next_due(parcels: Sequence[Parcel], now: datetime, most: int) -> list[Parcel]:
