@@ -8,12 +8,14 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from queue import Empty, Queue
 from typing import Any
 
 import pytest
@@ -125,34 +127,62 @@ def committed(settings: Settings) -> int:
     return sum(max(place.offset, 0) for place in offsets.values())
 
 
+@contextmanager
+def working(run: Run) -> Iterator[tuple[subprocess.Popen[str], Callable[[float], int | None]]]:
+    """Run one worker; yield it and a call that waits so many seconds for the size of the next batch it stored.
+
+    The call returns None when nothing was said in time, and 0 when the worker has ended. The worker never outlives
+    the block.
+    """
+    sizes: Queue[int] = Queue()
+    with run.start() as process:
+        stdout = process.stdout
+        assert stdout is not None
+
+        def listen() -> None:
+            for line in stdout:
+                if line.endswith("\n"):  # SIGKILL may cut the last one
+                    sizes.put(int(line))
+            sizes.put(0)
+
+        def heard(seconds: float) -> int | None:
+            try:
+                return sizes.get(timeout=seconds)
+            except Empty:
+                return None
+
+        listener = threading.Thread(target=listen)
+        listener.start()
+        try:
+            yield process, heard
+        finally:
+            process.kill()
+            listener.join()
+
+
 def work_through(run: Run, n: int, kill_at: Sequence[int], rng: random.Random) -> int:
     """Run workers until the group has all ``n`` records behind it; return how many records were stored in all.
 
     Each number in ``kill_at`` ends one worker: when so many records were stored in all, and a moment more, up to
-    0.2 s, has passed, so that it dies anywhere in a batch.
+    0.2 s, has passed, so that it dies anywhere in a batch. A worker that finds nothing left to do is ended as well.
     """
     stored = 0
     for kill in (*kill_at, None):
-        with run.start() as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                stored += int(line)
-                if stored >= (n if kill is None else kill):
+        with working(run) as (process, heard):
+            deadline = time.monotonic() + 120  # noqa: TID251
+            while kill is None or stored < kill:
+                size = heard(0.5)
+                assert size != 0, f"the worker ended by itself\n{run.log()}"
+                assert time.monotonic() < deadline, run.log()  # noqa: TID251
+                stored += size or 0
+                if size is None and committed(run.settings) >= n:
                     break
-            else:
-                pytest.fail(f"the worker ended by itself\n{run.log()}")
             if kill is not None:
                 time.sleep(rng.uniform(0, 0.2))
-                process.send_signal(signal.SIGKILL)
-                stored += sum(int(line) for line in process.stdout if line.endswith("\n"))
-                continue
-            deadline = time.monotonic() + 60  # noqa: TID251
-            while committed(run.settings) < n:
-                assert time.monotonic() < deadline, run.log()  # noqa: TID251
-                time.sleep(0.1)
-            process.send_signal(signal.SIGTERM)
-            stored += sum(int(line) for line in process.stdout)
-            assert process.wait(30) == 0, run.log()
+            process.send_signal(signal.SIGTERM if kill is None else signal.SIGKILL)
+            while size := heard(30):
+                stored += size
+            assert process.wait(30) == (0 if kill is None else -signal.SIGKILL), run.log()
     return stored
 
 
