@@ -167,18 +167,13 @@ def _store(settings: Settings, _: Clock) -> Iterator[Finding]:
 
 
 def _service_fault(settings: Settings) -> str:
-    import urllib3
+    from inferwatch.infra.web.client import ask
+    from inferwatch.schemas.errors import Misconfigured
 
-    headers = {
-        "X-ClickHouse-User": settings.web.user,
-        "X-ClickHouse-Key": settings.web.password.get_secret_value(),
-    }
     try:
-        answer = urllib3.request(
-            "POST", settings.web.url, body=b"SELECT 1", headers=headers, timeout=SECONDS, retries=False
-        )
-    except urllib3.exceptions.HTTPError as error:
-        return f"no service answers at {settings.web.url}: {type(error).__name__}"
+        answer = ask(settings.web, "POST", "", seconds=SECONDS, body=b"SELECT 1")
+    except Misconfigured:
+        return f"no service answers at {settings.web.url}"
     return "" if answer.status == 200 else f"the service at {settings.web.url} answers {answer.status}"
 
 

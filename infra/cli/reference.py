@@ -176,22 +176,15 @@ class _Service:
         self._call("POST", "/api/v1/references/promote", body)
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        import urllib3
+        from inferwatch.infra.web.client import ask
 
-        url = self._web.url + path
-        headers = {
-            "X-ClickHouse-User": self._web.user,
-            "X-ClickHouse-Key": self._web.password.get_secret_value(),
-            "Content-Type": "application/json",
-        }
-        timeout = urllib3.Timeout(connect=5, read=120)
+        headers = {"Content-Type": "application/json"}
+        answer = ask(self._web, method, path, seconds=120, json=body, headers=headers)
         try:
-            answer = urllib3.request(method, url, json=body, headers=headers, timeout=timeout, retries=False)
             found = answer.json()
-        except (urllib3.exceptions.HTTPError, ValueError) as error:
+        except ValueError as error:
             raise Misconfigured(
-                f"another process holds the store's folder and no service answers at {self._web.url} ({error}); "
-                "start it with: inferwatch up, or correct web.host, web.port or web.public_url"
+                f"what answers at {self._web.url} is not this service; correct web.host, web.port or web.public_url"
             ) from error
         if answer.status < 300:
             return found

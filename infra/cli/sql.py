@@ -43,24 +43,12 @@ def _answer(settings: Settings, query: str, fmt: str) -> bytes:
 
 def _ask_service(settings: Settings, query: str, fmt: str) -> bytes:
     """Another process holds the folder: it is the service, or nobody can answer."""
-    import urllib3
+    from inferwatch.infra.web.client import ask
+    from inferwatch.schemas.errors import Permanent
 
-    from inferwatch.schemas.errors import Misconfigured, Permanent
-
-    url = settings.web.url
-    headers = {
-        "X-ClickHouse-User": settings.web.user,
-        "X-ClickHouse-Key": settings.web.password.get_secret_value(),
-        "X-ClickHouse-Format": fmt,
-    }
-    timeout = urllib3.Timeout(connect=5, read=settings.web.sql_max_seconds + 30)
-    try:
-        response = urllib3.request("POST", url, body=query.encode(), headers=headers, timeout=timeout, retries=False)
-    except urllib3.exceptions.HTTPError as error:
-        raise Misconfigured(
-            f"another process holds the store's folder and no service answers at {url} ({error}); "
-            f"start it with: inferwatch up, or correct web.host, web.port or web.public_url"
-        ) from error
+    seconds = settings.web.sql_max_seconds + 30
+    headers = {"X-ClickHouse-Format": fmt}
+    response = ask(settings.web, "POST", "", seconds=seconds, body=query.encode(), headers=headers)
     if response.status != 200:
         raise Permanent(response.data.decode(errors="replace").strip())
     return response.data
