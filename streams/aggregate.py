@@ -59,6 +59,21 @@ def segment_expression(dimension: str) -> str:
     return f"tags['{dimension.removeprefix('tags.')}']" if dimension.startswith("tags.") else dimension
 
 
+def capped_segments(dimension: str) -> tuple[str, str]:
+    """Return a WITH clause and the expression of a row's segment under the cap, over a window's ``inferences``.
+
+    The largest ``{max_values:UInt32}`` values of each application keep their name and the rest is ``__other__``; ties
+    go to the smaller name, so that the choice is a function of the rows. Rows without a value are left to the caller.
+    """
+    value = segment_expression(dimension)
+    kept = (
+        f"WITH kept AS (SELECT application, value FROM (SELECT application, {value} AS value, count() AS rows "
+        f"FROM inferences WHERE {IN_WINDOW} AND value != '' GROUP BY application, value "
+        "ORDER BY rows DESC, value LIMIT {max_values:UInt32} BY application))"
+    )
+    return kept, f"if((application, {value}) IN kept, {value}, '{OTHER}')"
+
+
 def _query(dimension: str, max_values: int, thresholds: Mapping[str, float]) -> tuple[str, dict[str, Any]]:
     parameters: dict[str, Any] = {}
     columns = [_FIXED]
@@ -78,16 +93,11 @@ def _query(dimension: str, max_values: int, thresholds: Mapping[str, float]) -> 
             f"SELECT application, '{ALL}' AS segment, {body} FROM inferences WHERE {IN_WINDOW} GROUP BY application",
             (parameters),
         )
-    value = segment_expression(dimension)
     parameters["max_values"] = max_values
-    # The largest values of each application keep their name; ties go to the smaller name, so that the choice
-    # is a function of the rows.
+    kept, segment = capped_segments(dimension)
     return (
-        "WITH kept AS (SELECT application, value FROM ("
-        f"SELECT application, {value} AS value, count() AS rows FROM inferences WHERE {IN_WINDOW} AND value != '' "
-        "GROUP BY application, value ORDER BY rows DESC, value LIMIT {max_values:UInt32} BY application)) "
-        f"SELECT application, if((application, {value}) IN kept, {value}, '{OTHER}') AS segment, {body} "
-        f"FROM inferences WHERE {IN_WINDOW} AND {value} != '' GROUP BY application, segment",
+        f"{kept} SELECT application, {segment} AS segment, {body} FROM inferences "
+        f"WHERE {IN_WINDOW} AND {segment_expression(dimension)} != '' GROUP BY application, segment",
         parameters,
     )
 

@@ -11,7 +11,7 @@ import orjson
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.rules import Rule
 from inferwatch.schemas.windows import ALL, OTHER, SeriesKey
-from inferwatch.streams.aggregate import IN_WINDOW, segment_expression
+from inferwatch.streams.aggregate import IN_WINDOW, capped_segments, segment_expression
 from inferwatch.streams.alerting.wording import number
 from inferwatch.streams.ports import Store
 
@@ -60,13 +60,8 @@ def examples(
         where += f" AND {column} != ''"
         segment = column
         if any(metric.series.value == OTHER for metric in metrics):
-            kept = (
-                f"WITH kept AS (SELECT application, value FROM (SELECT application, {column} AS value, count() AS rows "
-                f"FROM inferences WHERE {IN_WINDOW} AND value != '' GROUP BY application, value "
-                "ORDER BY rows DESC, value LIMIT {most:UInt32} BY application)) "
-            )
-            segment = f"if((application, {column}) IN kept, {column}, '{OTHER}')"
-            parameters["most"] = max_values
+            kept, segment = capped_segments(dimension)
+            parameters["max_values"] = max_values
     if len(metrics) <= NAMED:
         where += " AND application IN {applications:Array(String)}"
         parameters["applications"] = sorted({metric.series.application for metric in metrics})
@@ -74,7 +69,7 @@ def examples(
             where += f" AND {segment} IN {{segments:Array(String)}}"
             parameters["segments"] = sorted({metric.series.value for metric in metrics})
     rows = store.query(
-        f"{kept}SELECT application, {segment} AS segment, {_BODY.format(text=text, number=amount)} FROM inferences "
+        f"{kept} SELECT application, {segment} AS segment, {_BODY.format(text=text, number=amount)} FROM inferences "
         f"WHERE {where} ORDER BY amount {'DESC' if down else 'ASC'}, id LIMIT {EXAMPLES} BY application, segment",
         parameters,
     )
