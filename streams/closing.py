@@ -162,9 +162,7 @@ class Closer:
         metrics = aggregate(self._store, window, self._settings.segments, self._thresholds)
         totals = {metric.series.application: metric.total for metric in metrics}
         for application, total in sorted(totals.items()):
-            if self._settings.drift.auto_reference and not late:
-                self._drift.freeze_earlier_windows(application, window.start)
-            metrics += self._drift.measure(window, application, total)
+            metrics += self._drift.measure(window, application, total, late=late)
         metrics = [replace(metric, revision=revision) for metric in metrics]
         token = f"{window.start.isoformat()}/{window.end.isoformat()}/{revision}/{rows}"
         self._store.insert("window_metrics_raw", self._table(metrics), token=token)

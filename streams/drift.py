@@ -8,7 +8,7 @@ from math import nan
 import numpy as np
 
 from inferwatch.detectors.drift.mmd import RandomFeatureMMD
-from inferwatch.detectors.drift.reference import require_revision
+from inferwatch.detectors.drift.reference import Reference, require_revision
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.settings import DriftSettings
 from inferwatch.schemas.windows import SeriesKey, Window
@@ -33,16 +33,26 @@ class DriftWatch:
         self._revision = encoder_revision
         self._test = RandomFeatureMMD(permutations=settings.permutations, min_rows=settings.min_rows)
 
-    def measure(self, window: Window, application: str, total: int) -> list[WindowMetric]:
-        """Return ``drift.<field>.p_value`` and ``.effect``; NaN with the reason in ``detail`` where there is none."""
-        return [
-            metric for field in self._settings.fields for metric in self._measure(window, application, field, total)
-        ]
+    def measure(self, window: Window, application: str, total: int, *, late: bool) -> list[WindowMetric]:
+        """Return ``drift.<field>.p_value`` and ``.effect``; NaN with the reason in ``detail`` where there is none.
 
-    def _measure(self, window: Window, application: str, field: str, total: int) -> list[WindowMetric]:
+        With ``auto_reference``, a field that has no reference gets one from the windows before this one, once they
+        hold enough; a ``late`` revision makes none.
+        """
+        freeze = self._settings.auto_reference and not late
+        found = []
+        for field in self._settings.fields:
+            reference = self._references.active(application, field, self._revision)
+            if reference is None and freeze:
+                reference = self._freeze(application, field, window.start)
+            found += self._measure(window, application, field, total, reference)
+        return found
+
+    def _measure(
+        self, window: Window, application: str, field: str, total: int, reference: Reference | None
+    ) -> list[WindowMetric]:
         series = SeriesKey(application)
         names = (f"drift.{field}.p_value", f"drift.{field}.effect")
-        reference = self._references.active(application, field, self._revision)
         if reference is None:
             detail: dict[str, object] = {"abstained": "no reference of this encoder revision"}
             return [WindowMetric(window, series, name, nan, 0, total, detail=detail) for name in names]
@@ -74,24 +84,22 @@ class DriftWatch:
             for name, value in zip(names, (drift.p_value, drift.effect), strict=True)
         ]
 
-    def freeze_earlier_windows(self, application: str, until: datetime) -> None:
-        """Freeze what came before ``until`` as reference of every field that has none, once it is enough.
+    def _freeze(self, application: str, field: str, until: datetime) -> Reference | None:
+        """Freeze and promote what came before ``until``, if it is enough.
 
-        Called before the window that starts at ``until`` is measured, so that a window published again after a
-        crash finds the reference it would have found without one.
+        Before the window that starts at ``until`` is measured, so that a window published again after a crash finds
+        the reference it would have found without one.
         """
-        for field in self._settings.fields:
-            if self._references.active(application, field, self._revision) is not None:
-                continue
-            found = self._store.query(
-                "SELECT count() AS n, min(timestamp) AS first FROM embeddings WHERE application = {application:String} "
-                "AND field = {field:String} AND encoder_revision = {revision:String} "
-                "AND timestamp < {until:DateTime64(3, 'UTC')}",
-                {"application": application, "field": field, "revision": self._revision, "until": until},
-            ).to_pylist()[0]
-            if found["n"] < self._settings.reference_rows:
-                continue
-            reference = self._references.build(
-                application, field, found["first"], until, name="first-windows", rows=self._settings.reference_rows
-            )
-            self._references.promote(application, field, reference.name, reference.version)
+        found = self._store.query(
+            "SELECT count() AS n, min(timestamp) AS first FROM embeddings WHERE application = {application:String} "
+            "AND field = {field:String} AND encoder_revision = {revision:String} "
+            "AND timestamp < {until:DateTime64(3, 'UTC')}",
+            {"application": application, "field": field, "revision": self._revision, "until": until},
+        ).to_pylist()[0]
+        if found["n"] < self._settings.reference_rows:
+            return None
+        reference = self._references.build(
+            application, field, found["first"], until, name="first-windows", rows=self._settings.reference_rows
+        )
+        self._references.promote(application, field, reference.name, reference.version)
+        return reference
