@@ -11,11 +11,10 @@ from kafka.structs import OffsetAndMetadata
 
 from inferwatch.infra.topics import connection, unreachable
 from inferwatch.schemas.errors import Misconfigured, Retryable
-from inferwatch.schemas.settings import KafkaSettings
+from inferwatch.schemas.settings import MAX_RECORD_BYTES, KafkaSettings
 
 CONSUMER: Any = KafkaConsumer  # kafka-python has no types
 PRODUCER: Any = KafkaProducer
-MAX_REQUEST_BYTES = 16 * 1024 * 1024
 SECONDS = 30
 
 
@@ -61,7 +60,7 @@ def _requeue(settings: KafkaSettings, reason: str, consumer: Any) -> tuple[int, 
     for part in parts:
         consumer.seek(part, max(consumer.committed(part) or 0, firsts[part]))
     sent = skipped = 0
-    with closing(PRODUCER(**connection(settings), acks="all", max_request_size=MAX_REQUEST_BYTES)) as producer:
+    with closing(PRODUCER(**connection(settings), acks="all", max_request_size=MAX_RECORD_BYTES)) as producer:
         while any(consumer.position(part) < ends[part] for part in parts):
             found = consumer.poll(timeout_ms=1000)
             futures = []

@@ -13,10 +13,9 @@ from kafka.errors import (
 )
 
 from inferwatch.schemas.errors import Misconfigured
-from inferwatch.schemas.settings import KafkaSettings
+from inferwatch.schemas.settings import MAX_RECORD_BYTES, KafkaSettings
 
 ADMIN: Any = KafkaAdminClient  # kafka-python has no types
-MAX_RECORD_BYTES = 16 * 1024 * 1024
 CONNECT_SECONDS = 10
 
 

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from inferwatch.schemas.rules import Duration, Rule
 
+MAX_RECORD_BYTES = 16 * 1024 * 1024
+"""Largest Kafka record taken and sent; topics and brokers we make allow as much."""
+
 Positive = Annotated[int, Field(ge=1)]
 
 

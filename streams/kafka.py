@@ -24,12 +24,11 @@ import faust
 from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
 from inferwatch.schemas.errors import Permanent, Retryable
-from inferwatch.schemas.settings import KafkaSettings
+from inferwatch.schemas.settings import MAX_RECORD_BYTES, KafkaSettings
 from inferwatch.streams.ports import DeadLetter, RawRecord
 
 logger = logging.getLogger(__name__)
 
-MAX_RECORD_BYTES = 16 * 1024 * 1024
 FETCH_BYTES = 1024 * 1024
 """Of one partition at a time; a larger record comes alone."""
 FIRST_DELAY, LONGEST_DELAY = 0.5, 15.0

@@ -64,8 +64,9 @@ def _send(kafka: KafkaSettings, files: tuple[str, ...], rate: float | None) -> t
     from rich.console import Console
     from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-    from inferwatch.infra.topics import MAX_RECORD_BYTES, connection
+    from inferwatch.infra.topics import connection
     from inferwatch.schemas.clock import SystemClock
+    from inferwatch.schemas.settings import MAX_RECORD_BYTES
     from inferwatch.streams.logfiles import values
 
     new: Any = KafkaProducer  # kafka-python has no types

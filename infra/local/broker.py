@@ -20,12 +20,12 @@ from kafka.errors import KafkaError
 from inferwatch.infra.local import jars, keeper
 from inferwatch.schemas.clock import Clock, SystemClock
 from inferwatch.schemas.errors import Misconfigured
+from inferwatch.schemas.settings import MAX_RECORD_BYTES
 
 ADMIN: Any = KafkaAdminClient  # kafka-python has no types
 HOST = "127.0.0.1"
 START_SECONDS = 90.0
 STOP_SECONDS = 20.0
-MAX_RECORD_BYTES = 16 * 1024 * 1024
 ADDRESS_FILE = "bootstrap_servers"
 DATA = Path(".inferwatch/kafka")
 """Where ``inferwatch up`` keeps its broker's data: beside the embedded store, in the folder it is started in."""

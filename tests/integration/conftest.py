@@ -11,7 +11,7 @@ from kafka import KafkaProducer
 
 from inferwatch.infra.local.broker import LocalKafka
 from inferwatch.infra.topics import ensure_topics
-from inferwatch.schemas.settings import KafkaSettings
+from inferwatch.schemas.settings import MAX_RECORD_BYTES, KafkaSettings
 
 Produce = Callable[[KafkaSettings, Iterable[tuple[bytes | None, bytes | None]]], None]
 
@@ -44,7 +44,7 @@ def produce() -> Produce:
 
     def send(settings: KafkaSettings, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
         new: Any = KafkaProducer
-        producer = new(bootstrap_servers=settings.bootstrap_servers, linger_ms=10, max_request_size=16 * 1024 * 1024)
+        producer = new(bootstrap_servers=settings.bootstrap_servers, linger_ms=10, max_request_size=MAX_RECORD_BYTES)
         try:
             futures = [producer.send(settings.topic, key=key, value=value) for key, value in records]
             for future in futures:
