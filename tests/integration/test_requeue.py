@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from inferwatch.infra.checkup import Level, checkup
-from inferwatch.infra.local.broker import LocalKafka
 from inferwatch.infra.requeue import requeue
 from inferwatch.infra.topics import ensure_topics
 from inferwatch.schemas.clock import SystemClock
@@ -19,19 +17,12 @@ from inferwatch.schemas.settings import KafkaSettings, Settings, StoreSettings
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[str]:
-    """The address of a broker that lives as long as this module's tests."""
-    with LocalKafka() as running:
-        yield running.bootstrap_servers
-
-
 @pytest.fixture
-def kafka(broker: str, request: pytest.FixtureRequest) -> KafkaSettings:
+def kafka(kafka_address: str, request: pytest.FixtureRequest) -> KafkaSettings:
     """Topics of the test's own."""
     name = request.node.name
     return KafkaSettings(
-        bootstrap_servers=broker, topic=name, dead_letter_topic=f"{name}.dead", group_id=name, partitions=1
+        bootstrap_servers=kafka_address, topic=name, dead_letter_topic=f"{name}.dead", group_id=name, partitions=1
     )
 
 
