@@ -28,7 +28,6 @@ from inferwatch.streams.alerting.engine import Alerting
 from inferwatch.streams.closing import Closer
 from inferwatch.streams.kafka import KafkaStream
 from inferwatch.streams.pipeline import Pipeline, Prepared
-from inferwatch.streams.references import References
 
 logger = logging.getLogger(__name__)
 
@@ -125,10 +124,7 @@ async def run_worker(
         deliveries: Counter[str] = Counter()
         address = ""
         if serve:
-            references = References(parts.store, clock)
-            app = create_app(
-                settings, parts.store, status=_status(stream, parts, deliveries), references=references, clock=clock
-            )
+            app = create_app(settings, parts.store, status=_status(stream, parts, deliveries), clock=clock)
             address = await _listen(app, settings, stack)
 
         async def close_windows() -> None:

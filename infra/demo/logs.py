@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import sqrt
@@ -20,7 +20,7 @@ from inferwatch.infra.demo.scenario import PARTITIONS, Message, Scenario, latest
 from inferwatch.schemas.errors import InvalidRecord, Misconfigured
 from inferwatch.schemas.inference import parse
 from inferwatch.schemas.windows import EPOCH, Window, tumbling
-from inferwatch.streams.replay import read
+from inferwatch.streams.logfiles import values
 
 QUARTERS = 4
 """A swap's day has four parts of four windows each: reference, quiet, the other model, quiet again."""
@@ -46,7 +46,7 @@ def logs_scenario(path: Path, rules: Sequence[Rule], swap: str | None, now: date
     Raises:
         Misconfigured: the file cannot be read or holds no records, or ``swap`` is not possible with it.
     """
-    records = [_record(path, number, rules, value) for number, value in enumerate(_values(path, now))]
+    records = [_record(path, number, rules, value) for number, value in enumerate(values(str(path)))]
     if not records:
         raise Misconfigured(f"{path} holds no records")
     notes = []
@@ -64,12 +64,6 @@ def logs_scenario(path: Path, rules: Sequence[Rule], swap: str | None, now: date
     if wanted is not None:
         notes.append(f"{wanted.old} has too few records to plant a model swap: at least {LEAST_ROWS * 12} are needed.")
     return _evenly(path, records, latest_day(now), notes)
-
-
-def _values(path: Path, now: datetime) -> Iterator[bytes]:
-    for raw in read(path, now):
-        if raw.value is not None:
-            yield raw.value
 
 
 def _record(path: Path, number: int, rules: Sequence[Rule], value: bytes) -> dict[str, Any]:

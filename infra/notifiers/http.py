@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
@@ -154,8 +154,3 @@ def _loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def utc(at: datetime) -> str:
-    """Return a time as people read it in a message: ``2026-03-01 14:05 UTC``."""
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -11,12 +11,12 @@ from typing import Any
 
 import orjson
 
-from inferwatch.infra.notifiers.http import Sender, utc
+from inferwatch.infra.notifiers.http import Sender
 from inferwatch.schemas.alerts import Notification, State
 from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.rules import Severity
 from inferwatch.schemas.settings import SlackReceiver
-from inferwatch.streams.alerting.wording import interval, number, span
+from inferwatch.streams.alerting.wording import interval, number, span, utc
 
 HEADER, SECTION, FIELD = 150, 3000, 2000
 EXAMPLES = 3

@@ -39,7 +39,6 @@ def create_app(
     store: ClickHouseStore,
     *,
     status: Callable[[], Status] | None = None,
-    references: References | None = None,
     clock: Clock | None = None,
 ) -> web.Application:
     """Return the application; the caller runs it on ``settings.web.host`` and ``port``.
@@ -48,12 +47,11 @@ def create_app(
         settings: of the whole service.
         store: migrated and open; it stays the caller's to close.
         status: what the service says about itself, asked on every scrape and page load. Must not block.
-        references: shared with the window closer, so that a promotion takes effect at once.
         clock: for the watermark's delay.
     """
     clock = clock or SystemClock()
     said: Callable[[], Status] = status or (lambda: {})
-    api = Api(settings, store, references or References(store, clock), said)
+    api = Api(settings, store, References(store, clock), said)
     metrics = registry(said, clock)
     app = web.Application(middlewares=[_guard(settings)])
     app.on_response_prepare.append(_add_headers)

@@ -59,6 +59,11 @@ def clock_time(at: datetime) -> str:
     return f"{at:%H:%M:%S}" if at.second else f"{at:%H:%M}"
 
 
+def utc(at: datetime) -> str:
+    """Return a time with its day: ``2026-03-01 14:05 UTC``."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
 def between(start: datetime, end: datetime) -> str:
     """Return ``between 14:00 and 14:15 UTC on 1 March``."""
     start = start.astimezone(UTC)
