@@ -63,6 +63,11 @@ class StoreSettings(Section):
     cluster: str | None = Field(
         default=None, description="Name of a ClickHouse cluster: DDL runs ON CLUSTER, replicated."
     )
+    answer_timeout: Duration = Field(
+        default=timedelta(seconds=150),
+        ge=timedelta(seconds=1),
+        description="A server that has not answered by then is asked again; it gives up itself after four fifths of it.",
+    )
     retention: RetentionSettings = RetentionSettings()
 
     @property

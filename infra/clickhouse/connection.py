@@ -19,7 +19,6 @@ ALLOWED = (
     "chdb:///folder (embedded), clickhouse://user:password@host:8123 or clickhouses://user:password@host:8443 (TLS)"
 )
 CONNECT_SECONDS = 10
-ANSWER_SECONDS = 150
 CANNOT_START = frozenset({36, 76})
 """What the embedded engine says of a folder it cannot have: BAD_ARGUMENTS (today), CANNOT_OPEN_FILE (before)."""
 PORTS = {"clickhouse": 8123, "clickhouses": 8443}
@@ -94,7 +93,7 @@ def _remote(settings: StoreSettings, options: dict[str, Any]) -> Client:
             username=unquote(parts.username or "default"),
             password=unquote(parts.password or ""),
             connect_timeout=CONNECT_SECONDS,
-            send_receive_timeout=ANSWER_SECONDS,
+            send_receive_timeout=int(settings.answer_timeout.total_seconds()),
             query_retries=0,
             **options,
         )

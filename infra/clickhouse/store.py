@@ -26,7 +26,6 @@ SESSION: dict[str, Any] = {
     "max_partitions_per_insert_block": 0,
     # One writer per insert: blocks keep their order, on which their deduplication tokens depend.
     "max_insert_threads": 1,
-    "max_execution_time": 120,
 }
 
 
@@ -39,6 +38,9 @@ class ClickHouseStore:
 
     def __init__(self, settings: StoreSettings) -> None:
         self.settings = settings
+        # The server gives up before we do: what it still works on would only be asked again.
+        seconds = max(1, int(settings.answer_timeout.total_seconds() * 0.8))
+        self._session = SESSION | {"max_execution_time": seconds}
         self._idle: list[Client] = []
         self._lock = threading.Lock()
         self._closed = False
@@ -94,7 +96,7 @@ class ClickHouseStore:
                 raise Permanent(f"cannot {doing}: the store is closed")
             client = self._idle.pop() if self._idle else None
         if client is None:
-            client = connect(self.settings, SESSION)
+            client = connect(self.settings, self._session)
         try:
             yield client
         except (ClickHouseError, pa.ArrowException, OSError) as error:

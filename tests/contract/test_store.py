@@ -1,4 +1,8 @@
-"""What every Store must do, on the real engine; a server joins when INFERWATCH_TEST_CLICKHOUSE gives its DSN."""
+"""What every Store must do, on the real engine: embedded, and over HTTP as a server is reached.
+
+Over HTTP the engine answers through ``tests.support.engine_server``; INFERWATCH_TEST_CLICKHOUSE may add the DSN of a
+ClickHouse server.
+"""
 
 from __future__ import annotations
 
@@ -21,19 +25,27 @@ from inferwatch.infra.clickhouse.migrate import migrate
 from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
 from inferwatch.schemas.errors import Misconfigured, Permanent, StoreUnavailable
 from inferwatch.schemas.settings import StoreSettings
+from tests.support.engine import EngineServer
 
 SERVER = os.environ.get("INFERWATCH_TEST_CLICKHOUSE", "")
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MILLIS = pa.timestamp("ms", "UTC")
 
 
-@pytest.fixture(params=["embedded", *(["server"] if SERVER else [])])
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineServer]:
+    with EngineServer(tmp_path_factory.mktemp("engine") / "store") as server:
+        yield server
+
+
+@pytest.fixture(params=["embedded", "http", *(["server"] if SERVER else [])])
 def opened(request: pytest.FixtureRequest) -> Iterator[ClickHouseStore]:
     if request.param == "embedded":
         yield request.getfixturevalue("store")
         return
     embedded: StoreSettings = request.getfixturevalue("store_settings")
-    settings = embedded.model_copy(update={"dsn": SecretStr(SERVER), "database": f"inferwatch_test_{uuid4().hex[:12]}"})
+    dsn = SERVER if request.param == "server" else request.getfixturevalue("engine").dsn
+    settings = embedded.model_copy(update={"dsn": SecretStr(dsn), "database": f"inferwatch_test_{uuid4().hex[:12]}"})
     migrate(settings)
     with open_store(settings) as store:
         yield store
@@ -255,6 +267,20 @@ def test_what_was_inserted_survives_closing(store_settings: StoreSettings) -> No
         assert count(second, "inferences_raw") == 5
 
 
+def test_what_a_killed_server_had_taken_is_there_when_it_is_back(tmp_path: Path, store_settings: StoreSettings) -> None:
+    with EngineServer(tmp_path / "shared") as server:
+        settings = store_settings.model_copy(update={"dsn": SecretStr(server.dsn)})
+        migrate(settings)
+        with open_store(settings) as store:
+            store.insert("inferences_raw", inferences(0, 5), token="t")
+            server.kill()
+            with pytest.raises(StoreUnavailable):
+                store.insert("inferences_raw", inferences(0, 5), token="t")
+            server.start()
+            store.insert("inferences_raw", inferences(0, 5), token="t")
+            assert count(store, "inferences_raw") == 5
+
+
 def test_a_second_process_is_told_who_holds_the_folder_and_where_to_ask(
     store: ClickHouseStore, store_settings: StoreSettings, tmp_path: Path
 ) -> None:
@@ -306,3 +332,17 @@ def test_a_relative_folder_is_taken_from_the_working_directory(tmp_path: Path, m
     migrate(settings)
     open_store(settings).close()
     assert (tmp_path / "deep" / "down" / "store").is_dir()
+
+
+def test_a_server_that_answers_too_late_has_done_the_work_once(tmp_path: Path, store_settings: StoreSettings) -> None:
+    with EngineServer(tmp_path / "shared", faults=True) as server:
+        migrate(store_settings.model_copy(update={"dsn": SecretStr(server.dsn)}))
+        quick = {"dsn": SecretStr(server.dsn), "answer_timeout": timedelta(seconds=1)}
+        with open_store(store_settings.model_copy(update=quick)) as store:
+            server.disturb("late", 2)
+            with pytest.raises(StoreUnavailable, match="timed out"):
+                store.insert("inferences_raw", inferences(0, 5), token="t")
+            server.disturb("none", 0)
+            assert count(store, "inferences_raw") == 5
+            store.insert("inferences_raw", inferences(0, 5), token="t")
+            assert count(store, "inferences_raw") == 5
