@@ -66,7 +66,7 @@ class StoreSettings(Section):
     answer_timeout: Duration = Field(
         default=timedelta(seconds=150),
         ge=timedelta(seconds=1),
-        description="A server that has not answered by then is asked again; it gives up itself after four fifths of it.",
+        description="A server that did not answer in this time is asked again; it gives up itself after 4/5 of it.",
     )
     retention: RetentionSettings = RetentionSettings()
 

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import chdb
-import lz4.frame
+from lz4 import frame
 from aiohttp import web
 
 from inferwatch.infra.web.sql import STATUS
@@ -39,9 +39,25 @@ from inferwatch.infra.web.sql import STATUS
 THREADS = 8
 """Statements run at once; each has an engine handle of its own."""
 TRANSPORT = frozenset(
-    "buffer_size client_protocol_version compress database decompress default_format enable_http_compression "
-    "http_headers_progress_interval_ms query query_id quota_key role send_progress_in_http_headers session_check "
-    "session_id session_timeout wait_end_of_query".split()
+    {
+        "buffer_size",
+        "client_protocol_version",
+        "compress",
+        "database",
+        "decompress",
+        "default_format",
+        "enable_http_compression",
+        "http_headers_progress_interval_ms",
+        "query",
+        "query_id",
+        "quota_key",
+        "role",
+        "send_progress_in_http_headers",
+        "session_check",
+        "session_id",
+        "session_timeout",
+        "wait_end_of_query",
+    }
 )
 """Arguments that are no settings of the engine."""
 OF_ONE_INSERT = "insert_deduplication_token"
@@ -50,8 +66,8 @@ _INSERT = re.compile(rb"\s*INSERT\s+INTO\s+.*?\sFORMAT\s+(\w+)(?:\s*;)?(?:\n|$)"
 _TRAILING_FORMAT = re.compile(rb"\bFORMAT\s+(\w+)\s*;?\s*$", re.IGNORECASE)
 _CODE = re.compile(r"Code:\s*(\d+)")
 _NAME = re.compile(r"\w+")
-COMPRESS = {"lz4": lz4.frame.compress, "gzip": lambda body: gzip.compress(body, 1), "deflate": zlib.compress}
-DECOMPRESS = {"lz4": lz4.frame.decompress}
+COMPRESS = {"lz4": frame.compress, "gzip": lambda body: gzip.compress(body, 1), "deflate": zlib.compress}
+DECOMPRESS = {"lz4": frame.decompress}
 """Content-Encodings of requests that aiohttp leaves to us."""
 
 
