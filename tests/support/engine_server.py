@@ -31,8 +31,8 @@ from pathlib import Path
 from typing import Any
 
 import chdb
-from lz4 import frame
 from aiohttp import web
+from lz4 import frame
 
 from inferwatch.infra.web.sql import STATUS
 
