@@ -101,6 +101,7 @@ async def run_worker(
     serve: bool = False,
     ready: Callable[[str], None] | None = None,
     models: Models = load_models,
+    clock: Clock | None = None,
 ) -> None:
     """Consume, score, store, close windows and send alerts until SIGTERM or SIGINT; then drain and leave.
 
@@ -109,11 +110,12 @@ async def run_worker(
         serve: also serve dashboard, API and SQL endpoint.
         ready: called with the dashboard's address (empty without one) when records are being taken.
         models: makes encoder and detectors.
+        clock: the machine's, when None.
 
     Raises:
         Misconfigured: something in ``settings`` cannot work.
     """
-    clock = SystemClock()
+    clock = clock or SystemClock()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):

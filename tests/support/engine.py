@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -36,11 +37,6 @@ class EngineServer:
     @property
     def dsn(self) -> str:
         return f"clickhouse://127.0.0.1:{self.port}"
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None, "the server is not running"
-        return self._process.pid
 
     @property
     def log(self) -> Path:
@@ -74,6 +70,11 @@ class EngineServer:
         if self._process is not None:
             self._process.kill()
             self._wait(20)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        if self._process is not None:
+            self._process.send_signal(number)
 
     def disturb(self, kind: str, seconds: float, code: int = 0) -> None:
         """Start a fault of ``engine_faults.py`` that ends by itself."""
