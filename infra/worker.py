@@ -17,6 +17,7 @@ from inferwatch.detectors.base import Detector, Encoder
 from inferwatch.infra import notifiers as receivers
 from inferwatch.infra.clickhouse.migrate import migrate
 from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
+from inferwatch.infra.extents import KafkaExtents
 from inferwatch.infra.local.broker import DATA, LocalKafka
 from inferwatch.infra.topics import ensure_topics
 from inferwatch.infra.web.app import create_app
@@ -28,6 +29,7 @@ from inferwatch.streams.alerting.engine import Alerting
 from inferwatch.streams.closing import Closer
 from inferwatch.streams.kafka import KafkaStream
 from inferwatch.streams.pipeline import Pipeline, Prepared
+from inferwatch.streams.ports import Source
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +76,12 @@ class Parts:
 
 
 @asynccontextmanager
-async def assemble(settings: Settings, clock: Clock, models: Models = load_models) -> AsyncIterator[Parts]:
+async def assemble(
+    settings: Settings, clock: Clock, models: Models = load_models, source: Source | None = None
+) -> AsyncIterator[Parts]:
     """Open the store, load the models and connect the parts; close what was opened at the end.
+
+    ``source`` says how far the records reach that windows wait for; files, which end, need none.
 
     Raises:
         Misconfigured: something in ``settings`` cannot work; the message says what.
@@ -91,7 +97,7 @@ async def assemble(settings: Settings, clock: Clock, models: Models = load_model
         stack.push_async_callback(receivers.close, senders)
         alerting = Alerting(settings, store, senders, clock, limits)
         pipeline = Pipeline(settings, encoder, detectors, store, clock)
-        closer = Closer(settings, store, clock, alerting, encoder.revision, limits)
+        closer = Closer(settings, store, clock, alerting, encoder.revision, limits, source)
         yield Parts(store, encoder, pipeline, closer, alerting)
 
 
@@ -121,7 +127,10 @@ async def run_worker(
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
     await asyncio.to_thread(ensure_topics, settings.kafka)
-    async with assemble(settings, clock, models) as parts, AsyncExitStack() as stack:
+    extents = KafkaExtents(settings.kafka)
+    async with AsyncExitStack() as stack:
+        stack.callback(extents.close)
+        parts = await stack.enter_async_context(assemble(settings, clock, models, extents))
         stream = KafkaStream(settings.kafka, parts.pipeline, version=version("inferwatch"))
         deliveries: Counter[str] = Counter()
         address = ""
@@ -132,6 +141,8 @@ async def run_worker(
         async def close_windows() -> None:
             if CLOSING_PARTITION in stream.partitions():
                 await asyncio.to_thread(parts.closer.tick)
+            else:
+                parts.closer.release()
 
         async def deliver() -> None:
             if CLOSING_PARTITION in stream.partitions():

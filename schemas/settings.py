@@ -11,6 +11,8 @@ from inferwatch.schemas.rules import Duration, Rule
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 """Largest Kafka record taken and sent; topics and brokers we make allow as much."""
+MOST_OVERLAPS = 60
+"""Most windows that one row may be in: each is computed and stored anew."""
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -106,12 +108,20 @@ class DriftSettings(Section):
 
 
 class WindowSettings(Section):
-    """Tumbling event-time windows, aligned to the Unix epoch."""
+    """Event-time windows, aligned to the Unix epoch: tumbling, or sliding where ``slide`` is shorter than ``size``."""
 
     size: Duration = timedelta(minutes=5)
+    slide: Duration | None = Field(
+        default=None, description="A window starts this often; null: every `size`, so that each row is in one window."
+    )
     allowed_lateness: Duration = Field(default=timedelta(seconds=30), description="How long after its end it closes.")
     idle_timeout: Duration = Field(
-        default=timedelta(seconds=60), description="A partition silent this long is not waited for."
+        default=timedelta(seconds=60),
+        description="A partition silent this long, all of which is stored, is not waited for.",
+    )
+    stall_timeout: Duration = Field(
+        default=timedelta(minutes=10),
+        description="A partition with records that nobody has stored is waited for this long.",
     )
     revise_for: Duration = Field(
         default=timedelta(hours=24), description="Late rows republish a closed window this long."
@@ -123,7 +133,16 @@ class WindowSettings(Section):
             raise ValueError(f"size must be between 1s and 1d, got {self.size}")
         if timedelta(days=1) % self.size:
             raise ValueError(f"size must divide one day evenly, got {self.size}")
+        if self.step < timedelta(seconds=1) or self.step > self.size or self.size % self.step:
+            raise ValueError(f"slide must be at least 1s and divide size ({self.size}) evenly, got {self.step}")
+        if self.size // self.step > MOST_OVERLAPS:
+            raise ValueError(f"slide must be at least size/{MOST_OVERLAPS}, got {self.step} of {self.size}")
         return self
+
+    @property
+    def step(self) -> timedelta:
+        """From the start of one window to the start of the next."""
+        return self.slide if self.slide is not None else self.size
 
 
 class SegmentSettings(Section):

@@ -33,16 +33,35 @@ class Window:
         return self.start <= at < self.end
 
 
+def floor(at: datetime, step: timedelta) -> datetime:
+    """Return the latest multiple of ``step`` since the Unix epoch that is not after ``at``."""
+    if step <= timedelta(0):
+        raise ValueError(f"a step must be positive, got {step}")
+    return EPOCH + ((at - EPOCH) // step) * step
+
+
 def tumbling(at: datetime, size: timedelta) -> Window:
     """Return the tumbling window of length ``size``, aligned to the Unix epoch, that holds ``at``.
 
     >>> tumbling(datetime(2026, 1, 1, 0, 7, tzinfo=UTC), timedelta(minutes=5)).start.minute
     5
     """
-    if size <= timedelta(0):
-        raise ValueError(f"window size must be positive, got {size}")
-    start = EPOCH + ((at - EPOCH) // size) * size
+    start = floor(at, size)
     return Window(start, start + size)
+
+
+def sliding(at: datetime, size: timedelta, slide: timedelta) -> list[Window]:
+    """Return the windows of length ``size`` that hold ``at``, oldest first; they start at multiples of ``slide``.
+
+    ``slide`` divides ``size`` evenly, so there are ``size / slide`` of them.
+
+    >>> found = sliding(datetime(2026, 1, 1, 0, 7, tzinfo=UTC), timedelta(minutes=10), timedelta(minutes=5))
+    >>> [window.start.minute for window in found]
+    [0, 5]
+    """
+    latest = floor(at, slide)
+    starts = (latest - n * slide for n in reversed(range(size // slide)))
+    return [Window(start, start + size) for start in starts]
 
 
 @dataclass(frozen=True, order=True, slots=True)

@@ -3,35 +3,41 @@
 State is in the store only. A window is published in this order: metrics, alert transitions with their outbox,
 then the ``windows`` row that makes the revision visible. A crash anywhere before the last step repeats the window,
 with the same numbers and the same transition ids, so nothing is lost and nothing counts twice.
+
+Two closers at once (one that had been stopped wakes up beside its successor) cost work, not correctness. What they
+publish of one window differs in its edition where its numbers differ, and the views show one edition whole: the
+highest revision, and within a revision the one computed from more rows. That is the one computed last, because a
+window's rows only ever grow and a revision is counted from what was published before its rows were read.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-import orjson
-import pyarrow as pa
-
 from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.settings import Settings
-from inferwatch.schemas.windows import EPOCH, Window
-from inferwatch.streams.aggregate import aggregate
+from inferwatch.schemas.windows import ALL, EPOCH, Window, floor, sliding
+from inferwatch.streams.aggregate import IN_WINDOW, aggregate
 from inferwatch.streams.drift import DriftWatch
-from inferwatch.streams.ports import Store
+from inferwatch.streams.ports import Source, Store
+from inferwatch.streams.progress import Arrivals, ProgressWatch
+from inferwatch.streams.publication import Publication
 from inferwatch.streams.references import References
-from inferwatch.streams.rows import INSTANT
 from inferwatch.streams.watermark import Progress, watermark
 
 logger = logging.getLogger(__name__)
 
 REVISION_SCAN = timedelta(seconds=15)
-"""How often (wall clock) closed windows are compared with their rows to find late ones."""
+"""How often closed windows that late rows have come for are computed again."""
 WINDOWS_A_TICK = 50
+
+Contents = tuple[int, int]
+"""How many rows and how much feedback a window was computed from."""
 
 
 class Decider(Protocol):
@@ -43,15 +49,21 @@ class Decider(Protocol):
 
 
 class Closer:
-    """Publishes complete windows. One instance at a time should run; two at once cost work, not correctness.
+    """Publishes complete windows, and those again that late rows have come for.
+
+    Which windows have rows is learnt from the stretches of event time that every stored batch leaves behind
+    (``progress.Arrivals``), so a look at which nothing is due costs the same whatever is stored. The first look, and
+    the first after ``release``, searches the rows themselves for what may have been left undone.
 
     Args:
         settings: the validated configuration.
         store: rows in, metrics out.
-        clock: for idle partitions and ``closed_at``.
+        clock: for idle and stalled partitions, and ``closed_at``.
         alerting: evaluates the rules on each newly closed window.
         encoder_revision: vectors of other revisions are not compared.
         thresholds: score name -> threshold, of every score the detectors emit.
+        source: what the rows come from, if it can say how far it reaches; without one, what is stored is taken to be
+            all there is.
     """
 
     def __init__(
@@ -62,143 +74,188 @@ class Closer:
         alerting: Decider,
         encoder_revision: str,
         thresholds: Mapping[str, float],
+        source: Source | None = None,
     ) -> None:
         self._settings = settings
+        self._windows = settings.windows
         self._store = store
         self._clock = clock
         self._alerting = alerting
         self._thresholds = thresholds
         self._drift = DriftWatch(store, References(store, clock), settings.drift, encoder_revision)
-        self._scanned_at: datetime | None = None
+        self._source = source
+        self._stalled: set[tuple[str, int]] = set()
         self.watermark: datetime | None = None
+        """Event time up to which windows have been closed; never goes back."""
         self.closed = 0
+        self.stalls = 0
+        """How often a partition was no longer waited for although records of it were not stored."""
+        self.release()
+
+    def release(self) -> None:
+        """Forget what is to be done: another process closes windows now."""
+        self._progress = ProgressWatch(self._store, self._source, self._clock)
+        self._arrivals = Arrivals(self._store)
+        self._due: set[Window] | None = None
+        self._revised_at: float | None = None
 
     def tick(self) -> list[Window]:
         """Close what the stored progress allows, oldest first; at most 50 windows a call.
 
         Raises:
-            StoreUnavailable: call again later; nothing is lost.
+            StoreUnavailable, Retryable: call again later; nothing is lost.
         """
-        now = self._clock.now()
-        windows = self._settings.windows
-        mark = watermark(self._progress(), now, lateness=windows.allowed_lateness, idle_timeout=windows.idle_timeout)
-        self.watermark = mark
-        if mark is None:
+        progress = self._progress.read()
+        self._report_stalls(progress)
+        mark = watermark(
+            progress,
+            lateness=self._windows.allowed_lateness,
+            idle_timeout=self._windows.idle_timeout,
+            stall_timeout=self._windows.stall_timeout,
+        )
+        if mark is not None:
+            self.watermark = mark if self.watermark is None else max(mark, self.watermark)
+        if self.watermark is None:
             return []
-        closed = self._close_until(mark)
-        if self._scanned_at is None or now - self._scanned_at >= REVISION_SCAN:
-            closed += self._revise(mark)
-            self._scanned_at = now
+        last = self._last_closed()
+        due = self._touched(self.watermark, last)
+        closed = self._close([window for window in due if last is None or window.start > last])
+        now = self._clock.monotonic()
+        if self._revised_at is None or now - self._revised_at >= REVISION_SCAN.total_seconds():
+            self._revised_at = now
+            oldest = self.watermark - self._windows.revise_for
+            late = [window for window in due if last is not None and window.start <= last]
+            self._due = (self._due or set()) - {window for window in late if window.end <= oldest}
+            closed += self._revise([window for window in late if window.end > oldest][:WINDOWS_A_TICK])
         return closed
 
     def flush(self) -> list[Window]:
-        """Close every window that has rows: the source is finite and at its end."""
+        """Close every window that rows have been stored for: the source is finite and at its end."""
+        arrivals = Arrivals(self._store).read()
+        windows = sorted(self._holding(arrivals))
+        last = self._last_closed()
         closed: list[Window] = []
-        latest = max((part.max_timestamp for part in self._progress()), default=None)
-        if latest is None:
-            return closed
-        end = latest + self._settings.windows.size
-        while batch := self._close_until(end):
-            closed += batch
-        return closed + self._revise(end)
+        fresh = [window for window in windows if last is None or window.start > last]
+        for start in range(0, len(fresh), WINDOWS_A_TICK):
+            closed += self._close(fresh[start : start + WINDOWS_A_TICK])
+        return closed + self._revise([window for window in windows if last is not None and window.start <= last])
 
-    def _progress(self) -> list[Progress]:
+    def _report_stalls(self, progress: Iterable[Progress]) -> None:
+        stalled = {(part.topic, part.partition) for part in progress if part.stalled(self._windows.stall_timeout)}
+        for topic, partition in sorted(stalled - self._stalled):
+            self.stalls += 1
+            logger.warning(
+                "partition %d of %s holds records that nobody has stored for %s (windows.stall_timeout): windows close "
+                "without them, and are revised when they come",
+                partition, topic, self._windows.stall_timeout,
+            )  # fmt: skip
+        self._stalled = stalled
+
+    # What is due -----------------------------------------------------------------------------------------------------
+
+    def _touched(self, mark: datetime, last: datetime | None) -> list[Window]:
+        """Return the windows that end by ``mark`` and have got rows since they were last looked at, oldest first."""
+        if self._due is None:
+            # What is noted from here on cannot be missed by a search that begins afterwards.
+            self._arrivals.skip()
+            since = EPOCH if last is None else max(EPOCH, min(last, mark) - self._windows.revise_for)
+            self._due = self._holding(self._search(since))
+        self._due |= self._holding(self._arrivals.read())
+        return sorted(window for window in self._due if window.end <= mark)
+
+    def _search(self, since: datetime) -> list[tuple[datetime, datetime]]:
+        """Return the stretches of event time since ``since`` that have rows; reads one column of them all."""
         rows = self._store.query(
-            "SELECT topic, partition, max_timestamp, updated_at FROM progress "
-            "WHERE max_timestamp > toDateTime64(0, 3, 'UTC')"
+            "SELECT DISTINCT intDiv(toUnixTimestamp64Milli(timestamp), {step:Int64}) AS place FROM inferences_raw "
+            "WHERE timestamp >= {since:DateTime64(3, 'UTC')}",
+            {"step": self._windows.step // timedelta(milliseconds=1), "since": since},
         )
-        return [Progress(**row) for row in rows.to_pylist()]
+        starts = [EPOCH + int(row["place"]) * self._windows.step for row in rows.to_pylist()]
+        return [(start, start) for start in starts]
 
-    def _close_until(self, mark: datetime) -> list[Window]:
-        last = self._store.query("SELECT max(window_end) AS last, count() AS n FROM windows_raw").to_pylist()[0]
-        start = last["last"] if last["n"] else EPOCH
-        due = self._windows(start, self._floor(mark))
-        for window, rows in due[:WINDOWS_A_TICK]:
-            self._publish(window, rows, 0)
-        return [window for window, _ in due[:WINDOWS_A_TICK]]
+    def _holding(self, stretches: Iterable[tuple[datetime, datetime]]) -> set[Window]:
+        """Return the windows that hold a part of one of the stretches ``[first, last]``."""
+        found: set[Window] = set()
+        step, size = self._windows.step, self._windows.size
+        for first, last in stretches:
+            pane = floor(first, step)
+            while pane <= last:
+                found.update(sliding(pane, size, step))
+                pane += step
+        return found
 
-    def _revise(self, mark: datetime) -> list[Window]:
-        """Publish again the closed windows whose row count has changed since."""
-        until = self._floor(mark)
-        since = self._floor(until - self._settings.windows.revise_for)
-        known = {
-            Window(row["window_start"], row["window_end"]): (row["rows"], row["revision"])
-            for row in self._store.query(
-                "SELECT window_start, window_end, rows, revision FROM windows "
-                "WHERE window_start >= {since:DateTime64(3, 'UTC')}",
-                {"since": since},
-            ).to_pylist()
-        }
-        if not known:
-            return []
+    def _last_closed(self) -> datetime | None:
+        """Return the start of the newest window ever closed."""
+        rows = self._store.query("SELECT window_start FROM windows_raw ORDER BY window_start DESC LIMIT 1")
+        return next((row["window_start"] for row in rows.to_pylist()), None)
+
+    # Publishing ------------------------------------------------------------------------------------------------------
+
+    def _close(self, windows: Sequence[Window]) -> list[Window]:
+        closed = []
+        for window in windows[:WINDOWS_A_TICK]:
+            found = self._compute(window, 0, late=False)
+            if found.rows:
+                self._publish(found, late=False)
+                closed.append(window)
+            self._settled(window)
+        return closed
+
+    def _revise(self, windows: Sequence[Window]) -> list[Window]:
+        """Publish again those of the closed ``windows`` that hold more than what was published."""
         revised = []
-        for window, rows in self._windows(since, max(window.end for window in known)):
-            published, revision = known.get(window, (None, -1))
-            if published != rows:
-                logger.info("late rows in %s: %s -> %s, revision %d", window, published, rows, revision + 1)
-                self._publish(window, rows, revision + 1, late=True)
-                revised.append(window)
+        known = self._published(windows)
+        for window in windows:
+            contents, revision = known.get(window, ((0, 0), -1))
+            if self._has_grown(window, contents):
+                found = self._compute(window, revision + 1, late=True)
+                if (found.rows, found.feedback) != contents:
+                    logger.info("late rows in %s: %s -> %s, revision %d", window, contents[0], found.rows, revision + 1)
+                    self._publish(found, late=True)
+                    revised.append(window)
+            self._settled(window)
         return revised
 
-    def _floor(self, at: datetime) -> datetime:
-        size = self._settings.windows.size
-        return max(EPOCH, EPOCH + ((at - EPOCH) // size) * size)
+    def _settled(self, window: Window) -> None:
+        if self._due is not None:
+            self._due.discard(window)
 
-    def _windows(self, start: datetime, end: datetime) -> list[tuple[Window, int]]:
-        """Return the windows within ``[start, end)`` that have rows, with their row counts, oldest first."""
-        if end <= start:
-            return []
-        size = self._settings.windows.size
+    def _published(self, windows: Sequence[Window]) -> dict[Window, tuple[Contents, int]]:
+        """Return what was published of ``windows``, with its revision."""
+        if not windows:
+            return {}
         rows = self._store.query(
-            "SELECT intDiv(toUnixTimestamp64Milli(timestamp), {size:Int64}) AS place, count() AS rows FROM inferences "
-            "WHERE timestamp >= {start:DateTime64(3, 'UTC')} AND timestamp < {end:DateTime64(3, 'UTC')} "
-            "GROUP BY place ORDER BY place",
-            {"size": size // timedelta(milliseconds=1), "start": start, "end": end},
+            "SELECT window_start, window_end, rows, feedback, revision FROM windows "
+            "WHERE window_start >= {first:DateTime64(3, 'UTC')} AND window_start <= {last:DateTime64(3, 'UTC')}",
+            {"first": min(window.start for window in windows), "last": max(window.start for window in windows)},
         ).to_pylist()
-        starts = [(EPOCH + row["place"] * size, int(row["rows"])) for row in rows]
-        return [(Window(at, at + size), n) for at, n in starts]
+        return {
+            Window(row["window_start"], row["window_end"]): ((row["rows"], row["feedback"]), row["revision"])
+            for row in rows
+        }
 
-    def _publish(self, window: Window, rows: int, revision: int, *, late: bool = False) -> None:
+    def _has_grown(self, window: Window, contents: Contents) -> bool:
+        """Return whether ``window`` holds more than ``contents``. Less it may: rows expire, and the number stays."""
+        span = {"start": window.start, "end": window.end}
+        for table in ("inferences_raw", "inferences"):
+            # Rows may be there more than once before they are merged: counting them all is quick, and a bound.
+            counted = self._store.query(f"SELECT count() AS n FROM {table} WHERE {IN_WINDOW}", span)
+            if counted.to_pylist()[0]["n"] <= contents[0]:
+                return False
+        return True
+
+    def _compute(self, window: Window, revision: int, *, late: bool) -> Publication:
         metrics = aggregate(self._store, window, self._settings.segments, self._thresholds)
-        totals = {metric.series.application: metric.total for metric in metrics}
+        totals = {metric.series.application: metric.total for metric in metrics if metric.series.dimension == ALL}
         for application, total in sorted(totals.items()):
             metrics += self._drift.measure(window, application, total, late=late)
-        metrics = [replace(metric, revision=revision) for metric in metrics]
-        token = f"{window.start.isoformat()}/{window.end.isoformat()}/{revision}/{rows}"
-        self._store.insert("window_metrics_raw", self._table(metrics), token=token)
+        return Publication(
+            window, revision, sum(totals.values()), 0, tuple(replace(metric, revision=revision) for metric in metrics)
+        )
+
+    def _publish(self, found: Publication, *, late: bool) -> None:
+        self._store.insert("window_metrics_raw", found.metric_rows(self._clock.now()), token=found.token)
         if not late:
-            self._alerting.decide(window, metrics)
-        self._store.insert("windows_raw", self._window_row(window, rows, revision), token=token)
+            self._alerting.decide(found.window, found.metrics)
+        self._store.insert("windows_raw", found.window_row(self._clock.now()), token=found.token)
         self.closed += 1
-
-    def _window_row(self, window: Window, rows: int, revision: int) -> pa.Table:
-        return pa.table(
-            {
-                "window_start": pa.array([window.start], INSTANT),
-                "window_end": pa.array([window.end], INSTANT),
-                "revision": pa.array([revision], pa.uint32()),
-                "rows": pa.array([rows], pa.uint64()),
-                "closed_at": pa.array([self._clock.now()], INSTANT),
-            }
-        )
-
-    def _table(self, metrics: Sequence[WindowMetric]) -> pa.Table:
-        now = self._clock.now()
-        return pa.table(
-            {
-                "window_start": pa.array([metric.window.start for metric in metrics], INSTANT),
-                "window_end": pa.array([metric.window.end for metric in metrics], INSTANT),
-                "application": pa.array([metric.series.application for metric in metrics], pa.string()),
-                "segment_dimension": pa.array([metric.series.dimension for metric in metrics], pa.string()),
-                "segment_value": pa.array([metric.series.value for metric in metrics], pa.string()),
-                "metric": pa.array([metric.metric for metric in metrics], pa.string()),
-                "value": pa.array([metric.value for metric in metrics], pa.float64()),
-                "n": pa.array([metric.n for metric in metrics], pa.uint64()),
-                "total": pa.array([metric.total for metric in metrics], pa.uint64()),
-                "ci_low": pa.array([metric.ci_low for metric in metrics], pa.float64()),
-                "ci_high": pa.array([metric.ci_high for metric in metrics], pa.float64()),
-                "revision": pa.array([metric.revision for metric in metrics], pa.uint32()),
-                "detail": pa.array([orjson.dumps(metric.detail).decode() for metric in metrics], pa.string()),
-                "published_at": pa.array([now] * len(metrics), INSTANT),
-            }
-        )

@@ -114,7 +114,8 @@ class Pipeline:
             self._insert("inferences_raw", table, stored)
         if prepared.records:
             # Progress is written last: what it covers is stored. It also moves over dead letters.
-            self._insert("progress_raw", rows.progress(prepared, now), prepared.records)
+            progress = rows.progress(prepared, self._settings.windows.step, now)
+            self._insert("progress_raw", progress, prepared.records)
         return letters
 
     def _insert(self, table: str, data: pa.Table, source: Sequence[RawRecord | DeadLetter]) -> None:

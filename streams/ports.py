@@ -36,6 +36,28 @@ class DeadLetter:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What one partition of a source holds: offsets ``[first, end)``; ``end`` is given to the next record."""
+
+    first: int
+    end: int
+
+
+class Source(Protocol):
+    """Where the records come from, as far as windows must know it. Files have none: they end."""
+
+    topic: str
+
+    def extents(self) -> Mapping[int, Extent]:
+        """Return partition -> what it holds now, of every partition there is. Blocks: use it from a thread.
+
+        Raises:
+            Retryable: the source does not answer.
+        """
+        ...
+
+
 class Store(Protocol):
     """ClickHouse behind one door. Every call blocks: use it from a thread.
 

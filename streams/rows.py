@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from inferwatch.detectors.base import F32
 from inferwatch.schemas.settings import Settings
+from inferwatch.schemas.windows import floor
 from inferwatch.streams.ports import DeadLetter, RawRecord
 from inferwatch.streams.redact import redact
 
@@ -131,25 +132,32 @@ def vector_array(vectors: F32) -> pa.Array[Any]:
     return pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1]).cast(pa.list_(pa.float32()))
 
 
-def progress(prepared: Prepared, now: datetime) -> pa.Table:
-    """Return one row of ``progress_raw`` per source partition of the batch."""
-    latest: dict[tuple[str, int], datetime] = {}
+def progress(prepared: Prepared, step: timedelta, now: datetime) -> pa.Table:
+    """Return the rows of ``progress_raw``: how far each source partition is stored, and what it brought for when.
+
+    One row a partition with ``pane`` 1970, and one for each stretch of ``step`` of event time that its records fell
+    into, so that nobody has to search the rows for windows that have become due.
+    """
+    latest: dict[tuple[str, int, datetime], datetime] = {}
     following: dict[tuple[str, int], int] = {}
     for record in prepared.records:
         place = (record.topic, record.partition)
         following[place] = max(following.get(place, 0), record.offset + 1)
-        latest.setdefault(place, NEVER)
+        latest.setdefault((*place, NEVER), NEVER)
     for entry in prepared.entries:
-        place = (entry.record.topic, entry.record.partition)
-        latest[place] = max(latest[place], entry.log.timestamp)
-    places = sorted(following)
+        at = entry.log.timestamp
+        for pane in (NEVER, floor(at, step)):
+            key = (entry.record.topic, entry.record.partition, pane)
+            latest[key] = max(latest.get(key, NEVER), at)
+    keys = sorted(latest)
     return pa.table(
         {
-            "topic": pa.array([topic for topic, _ in places], pa.string()),
-            "partition": pa.array([partition for _, partition in places], pa.uint32()),
-            "next_offset": pa.array([following[place] for place in places], pa.uint64()),
-            "max_timestamp": pa.array([latest[place] for place in places], INSTANT),
-            "updated_at": pa.array([now] * len(places), INSTANT),
+            "topic": pa.array([topic for topic, _, _ in keys], pa.string()),
+            "partition": pa.array([partition for _, partition, _ in keys], pa.uint32()),
+            "pane": pa.array([pane for _, _, pane in keys], INSTANT),
+            "next_offset": pa.array([following[topic, partition] for topic, partition, _ in keys], pa.uint64()),
+            "max_timestamp": pa.array([latest[key] for key in keys], INSTANT),
+            "updated_at": pa.array([now] * len(keys), INSTANT),
         }
     )
 

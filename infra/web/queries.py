@@ -17,6 +17,12 @@ TEXT = 2000
 
 Row = dict[str, Any]
 
+# Sliding windows overlap. Those that start at a multiple of their length do not, and hold every row once.
+_TILES = (
+    "toUnixTimestamp64Milli({0}window_start) "
+    "% (toUnixTimestamp64Milli({0}window_end) - toUnixTimestamp64Milli({0}window_start)) = 0"
+)
+
 # An alert may take two steps at one instant; the later step is the one further along.
 _STEP = "(at, indexOf(['inactive', 'pending', 'firing', 'resolved'], to_state))"
 
@@ -24,7 +30,7 @@ _STEP = "(at, indexOf(['inactive', 'pending', 'firing', 'resolved'], to_state))"
 def overview(store: Store) -> Row:
     """Return the newest window, the totals, the firing alerts and every series with recent rows."""
     newest = windows(store, 1)
-    totals = _rows(store, "SELECT count() AS windows, sum(rows) AS rows FROM windows")[0]
+    totals = _rows(store, f"SELECT count() AS windows, sumIf(w.rows, {_TILES.format('')}) AS rows FROM windows AS w")[0]
     progress = _rows(
         store,
         "SELECT count() AS partitions, max(max_timestamp) AS newest_event, max(updated_at) AS updated_at FROM progress",
@@ -36,6 +42,7 @@ def overview(store: Store) -> Row:
             "SELECT m.application AS application, m.segment_dimension AS dimension, m.segment_value AS value, "
             "sum(m.value) AS rows FROM window_metrics AS m "
             "WHERE m.metric = 'inferences' AND m.window_start >= {since:DateTime64(3, 'UTC')} "
+            f"AND {_TILES.format('m.')} "
             "GROUP BY application, dimension, value ORDER BY application, dimension, rows DESC LIMIT 2000",
             {"since": newest[0]["window_end"] - RECENT},
         )

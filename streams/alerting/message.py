@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import isnan, nan
 from typing import Any
 
@@ -186,6 +186,7 @@ def _usual(store: Store, changes: Sequence[Change]) -> dict[SeriesKey, tuple[flo
             "dimension": metric.series.dimension,
             "from": since - BEFORE * metric.window.size,
             "since": since,
+            "size": metric.window.size // timedelta(milliseconds=1),
         }
         if len(own) == 1:
             named = "AND application = {application:String} AND segment_value = {value:String} "
@@ -194,6 +195,9 @@ def _usual(store: Store, changes: Sequence[Change]) -> dict[SeriesKey, tuple[flo
             "SELECT application, segment_value, avg(m.value) AS mean, count() AS windows FROM window_metrics AS m "
             "WHERE metric = {metric:String} AND segment_dimension = {dimension:String} AND NOT isNaN(m.value) "
             "AND window_start >= {from:DateTime64(3, 'UTC')} AND window_end <= {since:DateTime64(3, 'UTC')} "
+            # Of sliding windows, those that do not overlap.
+            "AND (toUnixTimestamp64Milli({since:DateTime64(3, 'UTC')}) - toUnixTimestamp64Milli(window_end)) "
+            "% {size:Int64} = 0 "
             f"{named}GROUP BY application, segment_value",
             parameters,
         ).to_pylist()

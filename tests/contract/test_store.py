@@ -117,6 +117,10 @@ ARROW = {
 }
 
 
+INTERNAL = {("progress_raw", "pane"), ("progress_raw", "noted_at")}
+"""Columns that no view shows: rows of ``progress_raw`` with another pane are notes of one process to another."""
+
+
 def test_every_column_of_every_table_makes_the_round_trip_through_its_view(opened: ClickHouseStore) -> None:
     columns = opened.query(
         "SELECT table, name, type FROM system.columns WHERE database = currentDatabase() AND table LIKE '%\\_raw' "
@@ -124,6 +128,8 @@ def test_every_column_of_every_table_makes_the_round_trip_through_its_view(opene
     ).to_pylist()
     tables: dict[str, dict[str, pa.Array]] = {}
     for column in columns:
+        if (column["table"], column["name"]) in INTERNAL:
+            continue
         kind = column["type"]
         for wrapper in ("SimpleAggregateFunction(max, ", "Nullable(", "LowCardinality("):
             if kind.startswith(wrapper):

@@ -288,3 +288,46 @@ CREATE OR REPLACE VIEW watch.reviews ON CLUSTER `main` AS SELECT * FROM watch.re
 
 CREATE OR REPLACE VIEW watch.audit_log ON CLUSTER `main` AS SELECT * FROM watch.audit_log_raw FINAL;
 
+ALTER TABLE watch.windows_raw ON CLUSTER `main`
+    ADD COLUMN IF NOT EXISTS feedback UInt64,
+    ADD COLUMN IF NOT EXISTS edition UInt64,
+    MODIFY ORDER BY (window_start, window_end, revision, edition);
+
+ALTER TABLE watch.window_metrics_raw ON CLUSTER `main`
+    ADD COLUMN IF NOT EXISTS edition UInt64,
+    MODIFY ORDER BY (application, metric, segment_dimension, segment_value, window_start, window_end, revision, edition);
+
+ALTER TABLE watch.progress_raw ON CLUSTER `main`
+    ADD COLUMN IF NOT EXISTS pane DateTime64(3, 'UTC'),
+    ADD COLUMN IF NOT EXISTS noted_at SimpleAggregateFunction(max, DateTime64(3, 'UTC')) DEFAULT now64(3),
+    MODIFY ORDER BY (topic, partition, pane);
+
+ALTER TABLE watch.progress_raw ON CLUSTER `main`
+    MODIFY TTL toDateTime(noted_at) + INTERVAL 8 DAY DELETE WHERE pane > toDateTime64(0, 3, 'UTC');
+
+ALTER TABLE watch.deliveries_raw ON CLUSTER `main`
+    ADD COLUMN IF NOT EXISTS owner String,
+    MODIFY ORDER BY (id, receiver, attempt, status, owner);
+
+CREATE OR REPLACE VIEW watch.progress ON CLUSTER `main` AS
+SELECT topic, partition, max(next_offset) AS next_offset, max(max_timestamp) AS max_timestamp, max(updated_at) AS updated_at
+FROM watch.progress_raw WHERE pane = toDateTime64(0, 3, 'UTC') GROUP BY topic, partition;
+
+CREATE OR REPLACE VIEW watch.windows ON CLUSTER `main` AS
+SELECT w.window_start AS window_start, w.window_end AS window_end,
+    argMax(w.rows, (w.revision, w.rows, w.feedback, w.edition)) AS rows,
+    argMax(w.feedback, (w.revision, w.rows, w.feedback, w.edition)) AS feedback,
+    argMax(w.closed_at, (w.revision, w.rows, w.feedback, w.edition)) AS closed_at,
+    max(w.revision) AS revision,
+    argMax(w.edition, (w.revision, w.rows, w.feedback, w.edition)) AS edition
+FROM watch.windows_raw AS w GROUP BY w.window_start, w.window_end;
+
+CREATE OR REPLACE VIEW watch.window_metrics ON CLUSTER `main` AS
+SELECT * FROM watch.window_metrics_raw FINAL
+WHERE (window_start, window_end, revision, edition) IN (
+    SELECT w.window_start, w.window_end, max(w.revision), argMax(w.edition, (w.revision, w.rows, w.feedback, w.edition))
+    FROM watch.windows_raw AS w GROUP BY w.window_start, w.window_end
+);
+
+CREATE OR REPLACE VIEW watch.deliveries ON CLUSTER `main` AS SELECT * FROM watch.deliveries_raw FINAL;
+

@@ -288,3 +288,46 @@ CREATE OR REPLACE VIEW inferwatch.reviews  AS SELECT * FROM inferwatch.reviews_r
 
 CREATE OR REPLACE VIEW inferwatch.audit_log  AS SELECT * FROM inferwatch.audit_log_raw FINAL;
 
+ALTER TABLE inferwatch.windows_raw 
+    ADD COLUMN IF NOT EXISTS feedback UInt64,
+    ADD COLUMN IF NOT EXISTS edition UInt64,
+    MODIFY ORDER BY (window_start, window_end, revision, edition);
+
+ALTER TABLE inferwatch.window_metrics_raw 
+    ADD COLUMN IF NOT EXISTS edition UInt64,
+    MODIFY ORDER BY (application, metric, segment_dimension, segment_value, window_start, window_end, revision, edition);
+
+ALTER TABLE inferwatch.progress_raw 
+    ADD COLUMN IF NOT EXISTS pane DateTime64(3, 'UTC'),
+    ADD COLUMN IF NOT EXISTS noted_at SimpleAggregateFunction(max, DateTime64(3, 'UTC')) DEFAULT now64(3),
+    MODIFY ORDER BY (topic, partition, pane);
+
+ALTER TABLE inferwatch.progress_raw 
+    MODIFY TTL toDateTime(noted_at) + INTERVAL 8 DAY DELETE WHERE pane > toDateTime64(0, 3, 'UTC');
+
+ALTER TABLE inferwatch.deliveries_raw 
+    ADD COLUMN IF NOT EXISTS owner String,
+    MODIFY ORDER BY (id, receiver, attempt, status, owner);
+
+CREATE OR REPLACE VIEW inferwatch.progress  AS
+SELECT topic, partition, max(next_offset) AS next_offset, max(max_timestamp) AS max_timestamp, max(updated_at) AS updated_at
+FROM inferwatch.progress_raw WHERE pane = toDateTime64(0, 3, 'UTC') GROUP BY topic, partition;
+
+CREATE OR REPLACE VIEW inferwatch.windows  AS
+SELECT w.window_start AS window_start, w.window_end AS window_end,
+    argMax(w.rows, (w.revision, w.rows, w.feedback, w.edition)) AS rows,
+    argMax(w.feedback, (w.revision, w.rows, w.feedback, w.edition)) AS feedback,
+    argMax(w.closed_at, (w.revision, w.rows, w.feedback, w.edition)) AS closed_at,
+    max(w.revision) AS revision,
+    argMax(w.edition, (w.revision, w.rows, w.feedback, w.edition)) AS edition
+FROM inferwatch.windows_raw AS w GROUP BY w.window_start, w.window_end;
+
+CREATE OR REPLACE VIEW inferwatch.window_metrics  AS
+SELECT * FROM inferwatch.window_metrics_raw FINAL
+WHERE (window_start, window_end, revision, edition) IN (
+    SELECT w.window_start, w.window_end, max(w.revision), argMax(w.edition, (w.revision, w.rows, w.feedback, w.edition))
+    FROM inferwatch.windows_raw AS w GROUP BY w.window_start, w.window_end
+);
+
+CREATE OR REPLACE VIEW inferwatch.deliveries  AS SELECT * FROM inferwatch.deliveries_raw FINAL;
+

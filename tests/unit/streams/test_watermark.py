@@ -12,30 +12,56 @@ LATE = timedelta(seconds=30)
 IDLE = timedelta(seconds=60)
 
 
-def part(number: int, event_minutes: float, silent_seconds: float = 0) -> Progress:
-    at = NOW - timedelta(hours=5) + timedelta(minutes=event_minutes)
-    return Progress("t", number, at, NOW - timedelta(seconds=silent_seconds))
+STALL = timedelta(minutes=10)
+
+
+def part(
+    number: int, event_minutes: float | None, silent_seconds: float = 0, waiting_seconds: float | None = None
+) -> Progress:
+    at = None if event_minutes is None else NOW - timedelta(hours=5) + timedelta(minutes=event_minutes)
+    waiting = None if waiting_seconds is None else timedelta(seconds=waiting_seconds)
+    return Progress("t", number, at, timedelta(seconds=silent_seconds), waiting)
 
 
 def mark(*parts: Progress) -> datetime | None:
-    return watermark(parts, NOW, lateness=LATE, idle_timeout=IDLE)
+    return watermark(parts, lateness=LATE, idle_timeout=IDLE, stall_timeout=STALL)
+
+
+def at(event_minutes: float) -> datetime:
+    return NOW - timedelta(hours=5) + timedelta(minutes=event_minutes) - LATE
 
 
 def test_nothing_stored_has_no_watermark() -> None:
     assert mark() is None
+    assert mark(part(0, None, 1000)) is None
 
 
 def test_the_slowest_partition_decides() -> None:
-    assert mark(part(0, 10), part(1, 4)) == part(1, 4).max_timestamp - LATE
+    assert mark(part(0, 10), part(1, 4)) == at(4)
 
 
 def test_an_idle_partition_is_not_waited_for() -> None:
-    assert mark(part(0, 10), part(1, 4, silent_seconds=61)) == part(0, 10).max_timestamp - LATE
+    assert mark(part(0, 10), part(1, 4, silent_seconds=61)) == at(10)
+
+
+def test_a_silent_partition_with_a_backlog_is_waited_for_until_it_has_stalled() -> None:
+    assert mark(part(0, 10), part(1, 4, silent_seconds=300, waiting_seconds=300)) == at(4)
+    assert mark(part(0, 10), part(1, 4, silent_seconds=600, waiting_seconds=600)) == at(10)
+
+
+def test_nothing_is_complete_before_a_partition_that_was_never_stored() -> None:
+    assert mark(part(0, 10), part(1, None, waiting_seconds=599)) is None
+    assert mark(part(0, 10), part(1, None, waiting_seconds=600)) == at(10)
+    assert mark(part(0, 10), part(1, None, silent_seconds=1)) == at(10)  # it holds nothing
 
 
 def test_when_all_are_silent_time_goes_on_with_the_clock() -> None:
     silent = [part(0, 10, silent_seconds=300), part(1, 4, silent_seconds=400)]
-    assert mark(*silent) == part(0, 10).max_timestamp + timedelta(seconds=300) - LATE
+    assert mark(*silent) == at(15)
+
+
+def test_one_backlog_stops_the_clock() -> None:
+    assert mark(part(0, 10, silent_seconds=300), part(1, 4, silent_seconds=400, waiting_seconds=5)) == at(4)
 
 
 @given(
