@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 FETCH_BYTES = 1024 * 1024
 """Of one partition at a time; a larger record comes alone."""
 FIRST_DELAY, LONGEST_DELAY = 0.5, 15.0
+METADATA_SECONDS = 5.0
 NEVER_SECONDS = 10 * 365 * 86_400.0
 DRAIN_SECONDS = 25.0
 """Less than the 30 s after which Kubernetes kills."""
@@ -259,6 +260,9 @@ def _app(settings: KafkaSettings) -> Any:
         # store must not do that. KafkaStream bounds the scoring of a batch itself.
         broker_max_poll_interval=NEVER_SECONDS,
         broker_commit_interval=1.0,
+        # A broker that has just come back may not know the topic yet. The member that shares out the partitions then
+        # shares out none, and the group stands still until it looks again: by default after five minutes.
+        consumer_metadata_max_age_ms=int(METADATA_SECONDS * 1000),
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=FETCH_BYTES,
         producer_max_request_size=MAX_RECORD_BYTES,
