@@ -99,7 +99,13 @@ class DriftWatch:
         if found["n"] < self._settings.reference_rows:
             return None
         reference = self._references.build(
-            application, field, found["first"], until, name="first-windows", rows=self._settings.reference_rows
+            application,
+            field,
+            found["first"],
+            until,
+            name="first-windows",
+            rows=self._settings.reference_rows,
+            once=True,
         )
         self._references.promote(application, field, reference.name, reference.version)
         return reference

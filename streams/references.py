@@ -44,9 +44,20 @@ class References:
         self._loaded: dict[tuple[str, str, str, int], Reference] = {}
 
     def build(
-        self, application: str, field: str, start: datetime, end: datetime, *, name: str = "baseline", rows: int = 1000
+        self,
+        application: str,
+        field: str,
+        start: datetime,
+        end: datetime,
+        *,
+        name: str = "baseline",
+        rows: int = 1000,
+        once: bool = False,
     ) -> Reference:
         """Freeze a hash-determined sample of at most ``rows`` vectors of ``[start, end)`` as a new version.
+
+        With ``once``, a version of the same name, revision and period that is there already is returned instead: an
+        earlier attempt may have stored it and not lived, or not heard, to tell.
 
         Raises:
             Misconfigured: the period holds fewer than 50 vectors, or vectors of several encoder revisions.
@@ -71,6 +82,18 @@ class References:
             "ORDER BY cityHash64(id), id LIMIT {rows:UInt32}",
             scope | {"rows": rows},
         )
+        if once:
+            for info in self.list():
+                wanted = (name, application, field, revisions[0]["encoder_revision"], start, end)
+                if wanted == (
+                    info.name,
+                    info.application,
+                    info.field,
+                    info.encoder_revision,
+                    info.period_start,
+                    info.period_end,
+                ):
+                    return self._load(info)
         previous = self._store.query(
             "SELECT max(version) AS version FROM references_raw WHERE application = {application:String} "
             "AND field = {field:String} AND name = {name:String}",

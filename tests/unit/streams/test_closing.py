@@ -174,6 +174,28 @@ def test_a_crash_at_any_insert_changes_no_number(
                 assert metrics(crashing) == expected
 
 
+@pytest.mark.parametrize("table", ["references_raw", "promotions_raw"])
+def test_a_reference_whose_insert_was_not_answered_is_not_frozen_twice(
+    store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch, build: Any, record: Any, table: str
+) -> None:
+    put(build(store), [record(n, minute=n / 8, input=f"tea {n % 7} milk") for n in range(250)])
+    unanswered: list[str] = []
+    insert = store.insert
+
+    def too_late(name: str, rows: Any, *, token: str) -> None:
+        insert(name, rows, token=token)
+        if name == table and not unanswered:
+            unanswered.append(token)
+            raise StoreUnavailable("answered too late")
+
+    monkeypatch.setattr(store, "insert", too_late)
+    with pytest.raises(StoreUnavailable):
+        closer(store).flush()
+    closer(store).flush()
+    versions = store.query("SELECT DISTINCT application, field, name, version FROM references ORDER BY field")
+    assert versions["version"].to_pylist() == [1, 1]
+
+
 def test_drift_is_told_from_no_drift(store: ClickHouseStore, build: Any, record: Any) -> None:
     words = ["tea", "milk", "bread", "jam", "soup", "rice"]
     rows = [record(n, minute=n / 8, input=f"{words[n % 6]} {words[n * n % 5]}") for n in range(320)]
