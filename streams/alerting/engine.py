@@ -7,6 +7,7 @@ import hashlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from uuid import uuid4
 
 from inferwatch.schemas.alerts import Notification, State, Transition
 from inferwatch.schemas.clock import Clock
@@ -77,6 +78,7 @@ class Alerting:
         self._clock = clock
         self._thresholds = dict(score_thresholds or {}) | settings.detectors.thresholds
         self._rules = {rule.name: rule for rule in settings.rules}
+        self._owner = uuid4().hex
         self._everyone = tuple(receiver.name for receiver in settings.receivers)
         self._unrecorded: list[Delivery] = []
         self._closed_until: dict[str, datetime] = {}
@@ -145,8 +147,8 @@ class Alerting:
         time, up to 15 minutes or what the receiver asks for, and so does its receiver; after 24 hours, or when the
         receiver says that it never will take it, it is recorded as failed and logged. A message older than that which
         nobody tried, because no process ran, is still sent, unless its receiver has refused ten times in a row. No
-        receiver holds up another for longer than 30 seconds. One process at a time should deliver: two at once are
-        kept apart by a lease of 30 seconds, which narrows a repetition, not excludes it.
+        receiver holds up another for longer than 30 seconds. One process at a time should deliver; two at once are kept
+        apart by a lease of 30 seconds.
 
         Raises:
             StoreUnavailable: call again; what was accepted and could not be recorded is recorded first then.
@@ -193,15 +195,25 @@ class Alerting:
                 break
             status = await self._send(parcel, notes[parcel.id, receiver])
             sent += status is Status.SENT
-            if status is Status.RETRYING:
+            if status in (Status.RETRYING, Status.ATTEMPTING):
                 break
         return sent
 
     async def _send(self, parcel: Parcel, note: Notification) -> Status:
+        """Try once; return what came of it, ATTEMPTING where it was left to another process or to later."""
         attempt = parcel.attempts + 1
-        now = self._clock.now()
-        begun = Delivery(parcel.id, parcel.receiver, attempt, Status.ATTEMPTING, "", now + outbox.LEASE, now)
+        now, started = self._clock.now(), self._clock.monotonic()
+        begun = Delivery(
+            parcel.id, parcel.receiver, attempt, Status.ATTEMPTING, "", now + outbox.LEASE, now, self._owner
+        )
         await self._insert([begun])
+        if await asyncio.to_thread(outbox.taken, self._store, begun):
+            logger.info("alert %s for receiver %s is another process's", parcel.alert_id, parcel.receiver)
+            return Status.ATTEMPTING
+        # The last thing before sending: this process may have been stopped since, and at the lease's end another sends.
+        if self._clock.monotonic() - started > outbox.LEASE.total_seconds() - ANSWER_SECONDS:
+            logger.warning("alert %s: too late to send it under its lease; it is tried again", parcel.alert_id)
+            return Status.ATTEMPTING
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._notifiers[parcel.receiver].notify(note)
@@ -233,7 +245,9 @@ class Alerting:
             logger.error("alert %s will not reach receiver %s: %s", parcel.alert_id, parcel.receiver, error)
         elif status is Status.RETRYING:
             logger.warning("alert %s: %s; again in %.0f s", parcel.alert_id, error, wait.total_seconds())
-        self._unrecorded.append(Delivery(parcel.id, parcel.receiver, attempt, status, error, now + wait, now))
+        self._unrecorded.append(
+            Delivery(parcel.id, parcel.receiver, attempt, status, error, now + wait, now, self._owner)
+        )
 
     async def _record(self) -> None:
         """Write what happened; what cannot be written now is kept and written first next time."""
@@ -247,7 +261,9 @@ class Alerting:
             raise
 
     async def _insert(self, deliveries: Sequence[Delivery]) -> None:
-        token = _digest(f"{one.id}/{one.receiver}/{one.attempt}/{one.status}/{one.at}" for one in deliveries)
+        token = _digest(
+            f"{one.id}/{one.receiver}/{one.attempt}/{one.status}/{one.at}/{one.owner}" for one in deliveries
+        )
         rows = outbox.delivery_table(deliveries)
         await asyncio.to_thread(self._store.insert, "deliveries_raw", rows, token=f"deliveries/{token}")
 

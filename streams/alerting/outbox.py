@@ -52,7 +52,7 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One row of ``deliveries_raw``."""
+    """One row of ``deliveries_raw``. ``owner`` is the process that made the attempt."""
 
     id: str
     receiver: str
@@ -61,6 +61,7 @@ class Delivery:
     error: str
     next_attempt_at: datetime
     at: datetime
+    owner: str
 
 
 def delay(parcel: str, attempt: int, retry_after: float | None = None) -> timedelta:
@@ -126,6 +127,20 @@ def next_due(parcels: Sequence[Parcel], now: datetime, most: int) -> list[Parcel
     return [parcel for _, parcel in found[:most]]
 
 
+def taken(store: Store, begun: Delivery) -> bool:
+    """Return whether another process has begun the attempt ``begun``, or a later one, or settled the message.
+
+    Asked after ``begun`` is written: of two that begin the same attempt at least one sees the other, so they may both
+    leave it until the lease is over, and never both send.
+    """
+    rows = store.query(
+        "SELECT 1 FROM deliveries_raw WHERE id = {id:String} AND receiver = {receiver:String} "
+        "AND owner != {owner:String} AND (attempt >= {attempt:UInt32} OR status IN ('sent', 'failed')) LIMIT 1",
+        {"id": begun.id, "receiver": begun.receiver, "owner": begun.owner, "attempt": begun.attempt},
+    )
+    return rows.num_rows > 0
+
+
 def payloads(store: Store, parcels: Sequence[Parcel]) -> dict[tuple[str, str], Notification]:
     """Return (id, receiver) -> the notification to send."""
     rows = store.query(
@@ -169,6 +184,7 @@ def delivery_table(deliveries: Sequence[Delivery]) -> pa.Table:
             "error": pa.array([one.error for one in deliveries], pa.string()),
             "next_attempt_at": pa.array([one.next_attempt_at for one in deliveries], INSTANT),
             "at": pa.array([one.at for one in deliveries], INSTANT),
+            "owner": pa.array([one.owner for one in deliveries], pa.string()),
         }
     )
 

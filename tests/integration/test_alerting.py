@@ -442,6 +442,76 @@ async def test_an_attempt_without_a_result_is_repeated_after_its_lease_only(stor
     assert str(first) == str(again)
 
 
+class Interrupted:
+    """A store whose user is stopped just before its k-th call, until ``meanwhile`` has happened."""
+
+    def __init__(self, store: ClickHouseStore, k: int, meanwhile: Callable[[], object]) -> None:
+        self._store, self._k, self._meanwhile, self.calls = store, k, meanwhile, 0
+
+    def _call(self) -> None:
+        self.calls += 1
+        if self.calls == self._k:
+            self._meanwhile()
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        self._call()
+        return self._store.query(sql, parameters)
+
+    def insert(self, table: str, rows: pa.Table, *, token: str) -> None:
+        self._call()
+        self._store.insert(table, rows, token=token)
+
+
+@pytest.mark.parametrize("paused", [timedelta(0), SECOND, LEASE], ids=["no time", "a second", "the lease"])
+async def test_a_process_stopped_at_any_call_repeats_nothing_that_another_sent(
+    store: ClickHouseStore, paused: timedelta
+) -> None:
+    k = 0
+    while True:
+        k += 1
+        clock, inbox = ManualClock(DAY), Inbox("a")
+        unrecorded: list[int] = []
+        engine = alerting(store, clock, inbox)
+        key = SeriesKey(f"shop-{paused.seconds}-{k}")
+        for place, hits in enumerate(EPISODE[:3]):
+            engine.decide(window(place), [rate(place, hits, series=key)])
+        other = alerting(store, clock, inbox)
+
+        def meanwhile(
+            other: Alerting = other, clock: ManualClock = clock, inbox: Inbox = inbox, found: list[int] = unrecorded
+        ) -> None:
+            found.append(len(inbox.accepted))
+            clock.advance(paused)
+            asyncio.run(other.deliver())
+
+        stopped = Interrupted(store, k, meanwhile)
+        await alerting(stopped, clock, inbox).deliver()
+        for _ in range(3):
+            clock.advance(LEASE)
+            await other.deliver()
+        # Only what was sent and not recorded before the lease was over is sent again: nobody else can know of it.
+        assert len(inbox.accepted) == 1 + (paused >= LEASE and unrecorded == [1]), k
+        if stopped.calls < k:
+            break
+    assert k > 4
+
+
+async def test_a_process_stopped_after_taking_its_lease_does_not_send_when_it_is_over(store: ClickHouseStore) -> None:
+    clock, inbox = ManualClock(DAY), Inbox("a")
+    decided(store, clock, inbox, until=3)
+
+    class Stopping(Interrupted):
+        def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+            found = super().query(sql, parameters)
+            if "owner !=" in sql:
+                clock.advance(LEASE)
+            return found
+
+    assert await alerting(Stopping(store, 0, lambda: None), clock, inbox).deliver() == 0
+    assert inbox.accepted == []
+    assert await alerting(store, clock, inbox).deliver() == 1
+
+
 async def test_an_answer_that_could_not_be_recorded_is_recorded_later_not_repeated(store: ClickHouseStore) -> None:
     clock, inbox, breaking = ManualClock(DAY), Inbox("a"), Breaking(store)
     engine = decided(breaking, clock, inbox, until=3)
