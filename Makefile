@@ -10,7 +10,7 @@ VENV   := .venv
 RUN    := $(VENV)/bin/python
 ARGS   ?=
 
-.PHONY: demo test lint format bench lock clean setup
+.PHONY: demo test lint format bench chaos lock clean setup
 
 demo: setup
 	$(VENV)/bin/inferwatch demo $(ARGS)
@@ -30,6 +30,10 @@ format: setup
 
 bench: setup
 	$(RUN) -m tests.bench.end_to_end $(ARGS)
+
+# Some forty seconds a schedule. ARGS="--seeds 0-99", "--resume" after an interruption.
+chaos: setup
+	$(RUN) -m tests.chaos.run $(ARGS)
 
 # Takes the newest versions pyproject.toml allows. Needs uv (pip install uv).
 lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -123,8 +124,6 @@ def check_records(
 
 def _id(record: RawRecord) -> str:
     """Return the id of a record the producer was not told about, although the broker has it."""
-    import json
-
     try:
         return str(json.loads(record.value or b"")["id"])
     except (ValueError, KeyError):

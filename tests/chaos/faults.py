@@ -58,7 +58,7 @@ def _draw(kind: str, at: float, rng: random.Random) -> Fault:
         seconds = SESSION_SECONDS + rng.uniform(0.5, 4)
     if kind == "store_error":
         size = rng.choice(CODES)
-    if kind == "clock":
+    if kind.startswith("clock"):
         size = rng.choice([-1, 1]) * rng.choice([90, 600, 3600, 6 * 3600])
         seconds = rng.uniform(1, 10)
     return Fault(at, kind, round(seconds, 2), size)
@@ -151,6 +151,17 @@ def _clock(fault: Fault, arena: Arena, rng: random.Random) -> None:
         worker.clock.write_text("0")
 
 
+def _clock_start(fault: Fault, arena: Arena, rng: random.Random) -> None:
+    """Every worker is killed, and those that take over come up with a wrong clock, which is put right."""
+    arena.wrong_by = fault.size
+    for worker in arena.running():
+        worker.signal(signal.SIGKILL)
+    time.sleep(fault.seconds + 4)
+    arena.wrong_by = 0.0
+    for worker in arena.running():
+        worker.clock.write_text("0")
+
+
 KINDS: dict[str, Callable[[Fault, Arena, random.Random], None]] = {
     "kill": _kill,
     "freeze": _freeze,
@@ -166,6 +177,7 @@ KINDS: dict[str, Callable[[Fault, Arena, random.Random], None]] = {
     "store_freeze": _store_freeze,
     "disk_full": _disk_full,
     "clock": _clock,
+    "clock_start": _clock_start,
 }
 
 

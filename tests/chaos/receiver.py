@@ -11,7 +11,7 @@ from types import TracebackType
 
 from aiohttp import web
 
-TROUBLES = {"500": 0.15, "429": 0.1, "silence": 0.05}
+TROUBLES = {"500": 0.1, "429": 0.07, "silence": 0.03}
 MOST_TROUBLES = 2
 """A message is refused at most this often, so that the end of a schedule is near."""
 SILENCE_SECONDS = 6.0

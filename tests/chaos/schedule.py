@@ -29,8 +29,8 @@ from tests.support.engine import EngineServer
 
 logger = logging.getLogger(__name__)
 
-RECORDS = 3000
-SECONDS = 10.0
+RECORDS = 2500
+SECONDS = 9.0
 """How long the workload is produced; faults begin in the same time."""
 SETTLE_SECONDS = 60.0
 """Longest wait for the end of everything once all faults are over."""

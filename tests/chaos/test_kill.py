@@ -29,10 +29,10 @@ from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import ALL, Window
 from inferwatch.streams.closing import Closer
+from tests.support.engine import ROOT
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
-WORKER = Path(__file__).with_name("counting_worker.py")
 START = datetime(2026, 3, 1, 8, tzinfo=UTC)
 ANSWERS = (
     "Your parcel left the depot this morning.",
@@ -82,10 +82,11 @@ class Run:
     def start(self) -> subprocess.Popen[str]:
         with (self.folder / "worker.log").open("a") as log:
             return subprocess.Popen(
-                [sys.executable, str(WORKER), str(self.folder / "settings.json"), self.mode],
+                [sys.executable, "-m", "tests.chaos.counting_worker", str(self.folder / "settings.json"), self.mode],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
+                cwd=ROOT,
             )
 
     def log(self) -> str:
