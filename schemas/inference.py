@@ -128,11 +128,11 @@ class InferenceLog(BaseModel):
     def _null_is_absent_and_unknown_is_a_tag(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        known = {name: value for name, value in data.items() if name in cls.model_fields and value is not None}
+        known = {name: value for name, value in data.items() if name in _FIELDS and value is not None}
         extra = {
             name: str(value)[:TAG_LIMIT]
             for name, value in data.items()
-            if name not in cls.model_fields and isinstance(value, str | int | float | bool)
+            if name not in _FIELDS and isinstance(value, str | int | float | bool)
         }
         if extra and isinstance(known.get("tags", {}), dict):
             known["tags"] = extra | known.get("tags", {})
@@ -155,6 +155,9 @@ class InferenceLog(BaseModel):
     def output_text(self) -> str:
         """The text to judge as the model's words: the text itself, or the assistant messages joined."""
         return _joined(self.output, "assistant")
+
+
+_FIELDS = frozenset(InferenceLog.model_fields)
 
 
 def _joined(value: Text | None, role: str) -> str:

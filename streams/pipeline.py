@@ -140,9 +140,9 @@ class Pipeline:
 
         item = Item(clean(log.input_text), clean(log.output_text), tuple(clean(text) for text in log.contexts))
         system = clean(log.system)
-        log = log.model_copy(
-            update={"error": clean(log.error), "tags": {name: clean(value) for name, value in log.tags.items()}}
-        )
+        if log.error or log.tags:
+            tags = {name: clean(value) for name, value in log.tags.items()}
+            log = log.model_copy(update={"error": clean(log.error), "tags": tags})
         return Entry(record, log, item, system, redactions, truncated)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 
 def _luhn(digits: str) -> bool:
@@ -40,21 +41,51 @@ def _is_address(text: str) -> bool:
     return True
 
 
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """One kind of stretch. A text without any of ``hints`` cannot hold one, which is far cheaper to see."""
+
+    name: str
+    hints: tuple[str, ...]
+    pattern: re.Pattern[str]
+    check: Callable[[str], bool] | None = None
+
+    def replace(self, text: str) -> tuple[str, int]:
+        count = 0
+
+        def shown(match: re.Match[str]) -> str:
+            nonlocal count
+            if self.check is not None and not self.check(match.group()):
+                return match.group()
+            count += 1
+            return f"[{self.name}]"
+
+        return self.pattern.sub(shown, text), count
+
+
 # Every quantifier is bounded, so that a hostile text costs linear time.
-_PATTERNS: tuple[tuple[str, re.Pattern[str], Callable[[str], bool] | None], ...] = (
-    ("EMAIL", re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,4}"), None),
-    (
+_WITHOUT_DIGITS = (
+    _Kind("EMAIL", ("@",), re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,4}")),
+    _Kind(
         "SECRET",
+        ("sk-", "AKIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "xox", "eyJ"),
         re.compile(
             r"\b(?:sk-[A-Za-z0-9_-]{20,200}|AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36,80}|xox[abprs]-[A-Za-z0-9-]{10,200}"
             r"|eyJ[A-Za-z0-9_-]{10,2000}\.[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,2000})"
         ),
-        None,
     ),
-    ("IBAN", re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"), _is_iban),
-    ("CARD", re.compile(r"(?<![\d-])\d(?:[ -]?\d){12,18}(?![\d-])"), _is_card),
-    ("IP", re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"), _is_address),
-    ("PHONE", re.compile(r"(?<![\w+])(?:\+\d{1,3}[ .-]?|\(0?\d{2,4}\)[ .-]?|0)\d(?:[ .-]?\d){6,12}(?!\w)"), _is_phone),
+)
+_DIGIT = re.compile(r"\d")
+_WITH_DIGITS = (
+    _Kind("IBAN", ("",), re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"), _is_iban),
+    _Kind("CARD", ("",), re.compile(r"(?<![\d-])\d(?:[ -]?\d){12,18}(?![\d-])"), _is_card),
+    _Kind("IP", (".",), re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"), _is_address),
+    _Kind(
+        "PHONE",
+        ("+", "(", "0"),
+        re.compile(r"(?<![\w+])(?:\+\d{1,3}[ .-]?|\(0?\d{2,4}\)[ .-]?|0)\d(?:[ .-]?\d){6,12}(?!\w)"),
+        _is_phone,
+    ),
 )
 
 
@@ -68,14 +99,10 @@ def redact(text: str) -> tuple[str, int]:
     ('write to [EMAIL] or call [PHONE]', 2)
     """
     count = 0
-    for kind, pattern, check in _PATTERNS:
-
-        def replace(match: re.Match[str], kind: str = kind, check: Callable[[str], bool] | None = check) -> str:
-            nonlocal count
-            if check is not None and not check(match.group()):
-                return match.group()
-            count += 1
-            return f"[{kind}]"
-
-        text = pattern.sub(replace, text)
+    for kind in _WITHOUT_DIGITS if _DIGIT.search(text) is None else (*_WITHOUT_DIGITS, *_WITH_DIGITS):
+        for hint in kind.hints:
+            if hint in text:
+                text, found = kind.replace(text)
+                count += found
+                break
     return text, count
