@@ -94,7 +94,9 @@ class InferenceLog(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", title="InferenceLog v1")
 
     schema_version: Literal[1] = 1
-    id: Name = Field(description="Unique within the application; a second record with it is a duplicate.")
+    id: Name = Field(
+        description="Unique within the application: a second record with it, close in event time, is a duplicate."
+    )
     timestamp: Instant = Field(description="When the call ended: RFC 3339 with zone, or epoch milliseconds.")
     application: Name
     model: str = ""

@@ -170,6 +170,9 @@ class LimitSettings(Section):
 
     max_text_chars: int = Field(default=100_000, ge=1000, description="Longer texts are cut, with a marker.")
     max_future: Duration = Field(default=timedelta(minutes=5), description="Clock skew allowed of a timestamp.")
+    duplicate_horizon: Duration = Field(
+        default=timedelta(hours=1), description="How far around its event time a record's id is looked for."
+    )
 
 
 class SlackReceiver(Section):

@@ -99,7 +99,7 @@ class Pipeline:
             StoreUnavailable: nothing is lost; call again with the same batch.
         """
         now = self._clock.now()
-        duplicates = find_duplicates(self._store, prepared.entries)
+        duplicates = find_duplicates(self._store, prepared.entries, self._settings.limits.duplicate_horizon)
         kept = [row for row in range(len(prepared.entries)) if row not in duplicates]
         letters = (*prepared.dead_letters, *duplicates.values())
         if letters:

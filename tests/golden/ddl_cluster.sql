@@ -331,3 +331,8 @@ WHERE (window_start, window_end, revision, edition) IN (
 
 CREATE OR REPLACE VIEW watch.deliveries ON CLUSTER `main` AS SELECT * FROM watch.deliveries_raw FINAL;
 
+ALTER TABLE watch.inferences_raw ON CLUSTER `main` DROP INDEX IF EXISTS by_id;
+
+ALTER TABLE watch.inferences_raw ON CLUSTER `main`
+    ADD INDEX IF NOT EXISTS known_ids id TYPE bloom_filter(0.00001) GRANULARITY 1;
+

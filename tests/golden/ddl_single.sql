@@ -331,3 +331,8 @@ WHERE (window_start, window_end, revision, edition) IN (
 
 CREATE OR REPLACE VIEW inferwatch.deliveries  AS SELECT * FROM inferwatch.deliveries_raw FINAL;
 
+ALTER TABLE inferwatch.inferences_raw  DROP INDEX IF EXISTS by_id;
+
+ALTER TABLE inferwatch.inferences_raw 
+    ADD INDEX IF NOT EXISTS known_ids id TYPE bloom_filter(0.00001) GRANULARITY 1;
+

@@ -102,7 +102,7 @@ def test_the_same_id_twice_keeps_the_first(
     store: ClickHouseStore, build: Any, record: Any, other_batches: bool
 ) -> None:
     pipeline = build(store)
-    records = [record(0, id="twin", output="first"), record(1), record(2, minute=90, id="twin", output="second")]
+    records = [record(0, id="twin", output="first"), record(1), record(2, minute=50, id="twin", output="second")]
     for batch in [[one] for one in records] if other_batches else [records]:
         pipeline.commit(pipeline.prepare(batch))
     assert reasons(store) == {2: "duplicate_id"}
@@ -111,6 +111,17 @@ def test_the_same_id_twice_keeps_the_first(
     for one in (records[2], records[0]):
         pipeline.commit(pipeline.prepare([one]))
     assert store.query("SELECT output FROM inferences WHERE id = 'twin'").to_pylist() == [{"output": "first"}]
+    assert reasons(store) == {2: "duplicate_id"}
+
+
+def test_the_same_id_beyond_the_horizon_is_another_record_however_batches_are_cut(
+    store: ClickHouseStore, build: Any, record: Any
+) -> None:
+    pipeline = build(store, limits={"duplicate_horizon": "30m"})
+    records = [record(0, minute=0, id="twin"), record(1, minute=31, id="twin"), record(2, minute=60, id="twin")]
+    for batch in (records, [records[2]], [records[1]], records[:2]):
+        pipeline.commit(pipeline.prepare(batch))
+    assert ids(store) == ["twin", "twin"]
     assert reasons(store) == {2: "duplicate_id"}
 
 
