@@ -8,20 +8,23 @@ when the batch it belongs to is stored and its dead letters are on their topic, 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import random
 import ssl
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import faust
 from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
+from faust.transport.drivers.aiokafka import Consumer, Transport
+from mode.services import WaitResults
 
 from inferwatch.schemas.errors import Permanent, Retryable
 from inferwatch.schemas.settings import MAX_RECORD_BYTES, KafkaSettings
@@ -34,6 +37,8 @@ FETCH_BYTES = 1024 * 1024
 FIRST_DELAY, LONGEST_DELAY = 0.5, 15.0
 METADATA_SECONDS = 5.0
 NEVER_SECONDS = 10 * 365 * 86_400.0
+SCORING = 2
+"""Batches scored at once."""
 DRAIN_SECONDS = 25.0
 """Less than the 30 s after which Kubernetes kills."""
 
@@ -42,7 +47,7 @@ T = TypeVar("T")
 
 
 class Handler(Protocol[P]):
-    """What a batch is given to; ``streams.pipeline.Pipeline`` is it. Both calls block, in a thread each."""
+    """What a batch is given to; ``streams.pipeline.Pipeline`` is it. Both calls block; batches are prepared two at once, in threads, and committed one after the other."""
 
     def prepare(self, records: Sequence[RawRecord]) -> P:
         """Score the records; arithmetic only."""
@@ -73,10 +78,65 @@ class _Event(faust.Event):
         super().ack()
 
 
+class _Consumer(Consumer):
+    """Hands a record over without four tasks of its own.
+
+    For every record Faust waits for the first of: handed over, flow suspended, stopped, crashed, each in a task.
+    Handing over nearly always ends at once; only when it does not is there anything to wait for.
+    """
+
+    async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:  # noqa: ASYNC109
+        first, *others = coros
+        if not inspect.iscoroutine(first):
+            return await super().wait_first(*coros, timeout=timeout)
+        try:
+            blocked_on = first.send(None)
+        except StopIteration as done:
+            for other in others:
+                other.close()
+            return WaitResults([first], [done.value], self.should_stop)
+        return await super().wait_first(_GoingOn(first, blocked_on), *others, timeout=timeout)
+
+
+class _GoingOn(Awaitable[T]):
+    """The rest of a coroutine whose first step is done and waits for ``blocked_on``."""
+
+    def __init__(self, coroutine: Coroutine[Any, None, T], blocked_on: Any) -> None:
+        self._coroutine = coroutine
+        self._blocked_on = blocked_on
+
+    def __await__(self) -> Generator[Any, None, T]:
+        blocked_on = self._blocked_on
+        while True:
+            step: Callable[[], Any]
+            try:
+                yield blocked_on
+            except BaseException as error:
+                step = partial(self._coroutine.throw, error)
+            else:
+                step = partial(self._coroutine.send, None)
+            try:
+                blocked_on = step()
+            except StopIteration as done:
+                return cast(T, done.value)
+
+
+class _Transport(Transport):
+    Consumer = _Consumer
+
+
+class _App(faust.App):
+    """Faust with our consumer, whatever the address says."""
+
+    def _new_transport(self) -> Any:
+        return _Transport(self.conf.broker_consumer, self)
+
+
 class KafkaStream(Generic[P]):
     """Feeds every record of the topic to ``handler``, at least once, in batches, in order within a partition.
 
-    Two batches are in work at most: one is being scored while the one before it is being stored. When storing
+    Three batches are in work at most: two are being scored, so that one's texts are read while the other's are
+    encoded, and the one before them is being stored. When storing
     fails with a Retryable error the same batch is tried again, with growing pauses, for as long as it takes;
     meanwhile nothing more is taken, Faust's buffer fills to its bound and fetching stops, while heartbeats go on.
     Any other error stops the stream with that error, and nothing of the batch is acknowledged.
@@ -91,7 +151,7 @@ class KafkaStream(Generic[P]):
         self._settings = settings
         self._handler = handler
         self._version = version
-        self._scoring = ThreadPoolExecutor(1, thread_name_prefix="score")
+        self._scoring = ThreadPoolExecutor(SCORING, thread_name_prefix="score")
         self._storing = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._last: asyncio.Task[None] | None = None
         self._stopping = False
@@ -158,13 +218,15 @@ class KafkaStream(Generic[P]):
 
     async def _consume(self, stream: Any) -> None:
         within = self._settings.batch_wait.total_seconds()
+        unfinished: list[asyncio.Task[None]] = []
         async for events in stream.noack_take(self._settings.batch_records, within=within):
             if self._stopping or self._failure is not None:
                 return
             # A task of its own: Faust may cancel this loop in a rebalance, and the batch must still be stored.
-            before, self._last = self._last, asyncio.create_task(self._handle(events, self._last))
-            if before is not None:
-                await asyncio.wait({before})
+            self._last = asyncio.create_task(self._handle(events, self._last))
+            unfinished = [*(task for task in unfinished if not task.done()), self._last]
+            if len(unfinished) > SCORING:
+                await asyncio.wait({unfinished[0]})
 
     async def _handle(self, events: Sequence[_Event], before: asyncio.Task[None] | None) -> None:
         self.counters.received += len(events)
@@ -250,7 +312,7 @@ def _app(settings: KafkaSettings) -> Any:
     if not settings.bootstrap_servers:
         raise ValueError("kafka.bootstrap_servers must be set")
     session = settings.session_timeout.total_seconds()
-    return faust.App(
+    return _App(
         settings.group_id,
         broker=[f"kafka://{address.strip()}" for address in settings.bootstrap_servers.split(",")],
         broker_credentials=_credentials(settings),
@@ -267,7 +329,7 @@ def _app(settings: KafkaSettings) -> Any:
         consumer_max_fetch_size=FETCH_BYTES,
         producer_max_request_size=MAX_RECORD_BYTES,
         producer_acks=-1,
-        # Two batches in work and two waiting: the bound on what a worker holds in memory.
+        # Three batches in work and two waiting: the bound on what a worker holds in memory.
         stream_buffer_maxsize=2 * settings.batch_records,
         stream_wait_empty=False,
         topic_disable_leader=True,
