@@ -47,7 +47,10 @@ T = TypeVar("T")
 
 
 class Handler(Protocol[P]):
-    """What a batch is given to; ``streams.pipeline.Pipeline`` is it. Both calls block; batches are prepared two at once, in threads, and committed one after the other."""
+    """What a batch is given to; ``streams.pipeline.Pipeline`` is it.
+
+    Both calls block, in threads. Two batches may be prepared at once; one is committed after the other, in order.
+    """
 
     def prepare(self, records: Sequence[RawRecord]) -> P:
         """Score the records; arithmetic only."""
