@@ -17,7 +17,7 @@ from inferwatch.streams.alerting.engine import Alerting
 from inferwatch.streams.closing import Closer
 from inferwatch.streams.pipeline import Pipeline
 from inferwatch.streams.ports import RawRecord
-from tests.chaos.worker_process import fast_models
+from tests.chaos.models import fast_models
 from tests.chaos.workload import HORIZON, POISON, Sent
 
 Address = tuple[int, int]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,13 @@ pytestmark = [
     # kafka-python leaves sockets of attempts to connect for the garbage collector while the broker is away.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def own_rubbish() -> Iterator[None]:
+    """Collect those sockets here: a later test would be blamed for them."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
