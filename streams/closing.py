@@ -119,7 +119,7 @@ class Closer:
             return []
         last = self._last_closed()
         due = self._touched(self.watermark, last)
-        closed = self._close([window for window in due if last is None or window.start > last])
+        closed = self._close([window for window in due if last is None or window.start > last][:WINDOWS_A_TICK])
         now = self._clock.monotonic()
         if self._revised_at is None or now - self._revised_at >= REVISION_SCAN.total_seconds():
             self._revised_at = now
@@ -134,10 +134,7 @@ class Closer:
         arrivals = Arrivals(self._store).read()
         windows = sorted(self._holding(arrivals))
         last = self._last_closed()
-        closed: list[Window] = []
-        fresh = [window for window in windows if last is None or window.start > last]
-        for start in range(0, len(fresh), WINDOWS_A_TICK):
-            closed += self._close(fresh[start : start + WINDOWS_A_TICK])
+        closed = self._close([window for window in windows if last is None or window.start > last])
         return closed + self._revise([window for window in windows if last is not None and window.start <= last])
 
     def _report_stalls(self, progress: Iterable[Progress]) -> None:
@@ -193,7 +190,7 @@ class Closer:
 
     def _close(self, windows: Sequence[Window]) -> list[Window]:
         closed = []
-        for window in windows[:WINDOWS_A_TICK]:
+        for window in windows:
             found = self._compute(window, 0, late=False)
             if found.rows:
                 self._publish(found, late=False)

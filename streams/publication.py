@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 import orjson
 import pyarrow as pa
@@ -14,7 +15,7 @@ from inferwatch.schemas.windows import Window
 from inferwatch.streams.rows import INSTANT
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Publication:
     """One revision of one window with its numbers. ``rows`` and ``feedback`` say how much they were computed from."""
 
@@ -24,7 +25,7 @@ class Publication:
     feedback: int
     metrics: tuple[WindowMetric, ...]
 
-    @property
+    @cached_property
     def edition(self) -> int:
         """A hash of the numbers: the same for the same numbers, whoever publishes them."""
         digest = hashlib.sha256()

@@ -77,23 +77,18 @@ class References:
         n = revisions[0]["n"] if revisions else 0
         if n < SMALLEST:
             raise Misconfigured(f"{what}: the period holds {n} vectors, at least {SMALLEST} are needed")
+        revision = str(revisions[0]["encoder_revision"])
+        if once:
+            wanted = (name, application, field, revision, start, end)
+            for info in self.list():
+                period = (info.period_start, info.period_end)
+                if wanted == (info.name, info.application, info.field, info.encoder_revision, *period):
+                    return self._load(info)
         sample = self._store.query(
             f"SELECT id, CAST(vector, 'Array(Float32)') AS vector FROM embeddings WHERE {where} "
             "ORDER BY cityHash64(id), id LIMIT {rows:UInt32}",
             scope | {"rows": rows},
         )
-        if once:
-            for info in self.list():
-                wanted = (name, application, field, revisions[0]["encoder_revision"], start, end)
-                if wanted == (
-                    info.name,
-                    info.application,
-                    info.field,
-                    info.encoder_revision,
-                    info.period_start,
-                    info.period_end,
-                ):
-                    return self._load(info)
         previous = self._store.query(
             "SELECT max(version) AS version FROM references_raw WHERE application = {application:String} "
             "AND field = {field:String} AND name = {name:String}",
@@ -105,7 +100,7 @@ class References:
             version,
             application,
             field,
-            str(revisions[0]["encoder_revision"]),
+            revision,
             tuple(map(str, sample["id"].to_pylist())),
             vectors_of(sample),
         )
