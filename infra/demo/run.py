@@ -18,9 +18,10 @@ from inferwatch.infra.demo.feed import Feed, Stored
 from inferwatch.infra.demo.outcome import Outcome, as_json, episodes_of, judge
 from inferwatch.infra.demo.receiver import Receiver
 from inferwatch.infra.demo.scenario import PARTITIONS, Scenario
-from inferwatch.infra.demo.service import Service, free_port
+from inferwatch.infra.demo.service import Service
 from inferwatch.infra.demo.show import Screen, sql_to_try
 from inferwatch.infra.local.broker import LocalKafka
+from inferwatch.infra.local.ports import free_port
 from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.errors import Permanent
 from inferwatch.schemas.settings import KafkaSettings

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,13 +20,6 @@ from inferwatch.schemas.settings import KafkaSettings
 _GRACE_SECONDS = 40
 _START_SECONDS = 120
 _LOG_LINES = 25
-
-
-def free_port() -> int:
-    """Return a port of the loopback address that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Service:

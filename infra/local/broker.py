@@ -18,12 +18,12 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from inferwatch.infra.local import jars, keeper
+from inferwatch.infra.local.ports import HOST, free_port
 from inferwatch.schemas.clock import Clock, SystemClock
 from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.settings import MAX_RECORD_BYTES
 
 ADMIN: Any = KafkaAdminClient  # kafka-python has no types
-HOST = "127.0.0.1"
 START_SECONDS = 90.0
 STOP_SECONDS = 20.0
 ADDRESS_FILE = "bootstrap_servers"
@@ -106,7 +106,7 @@ class LocalKafka:
             run = [java, f"-Dlog4j2.configurationFile={log4j}", "-cp", f"{folder}/*"]
             self._folder.mkdir(parents=True, exist_ok=True)
             if not self._port:
-                self._port = _free_port()
+                self._port = free_port()
             config = self._configure()
             try:
                 self._format(run, config)
@@ -153,7 +153,7 @@ class LocalKafka:
     def _configure(self) -> Path:
         logs = (self._folder / "log").resolve()
         config = self._folder / "server.properties"
-        values = {"port": self._port, "controller": _free_port(), "logs": str(logs).replace("\\", "\\\\")}
+        values = {"port": self._port, "controller": free_port(), "logs": str(logs).replace("\\", "\\\\")}
         config.write_text(PROPERTIES % values)
         return config
 
@@ -227,9 +227,3 @@ def running(data_dir: Path) -> str | None:
     except (OSError, ValueError):
         return None
     return address
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])

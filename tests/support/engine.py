@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from types import TracebackType
+
+from inferwatch.infra.local.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60.0
@@ -108,9 +109,3 @@ class EngineServer:
         except (urllib.error.URLError, OSError):
             return False
         return True
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
