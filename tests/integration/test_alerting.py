@@ -27,6 +27,7 @@ from inferwatch.streams.alerting import engine as alerting_engine
 from inferwatch.streams.alerting import outbox
 from inferwatch.streams.alerting.engine import DEAD_AFTER, Alerting
 from inferwatch.streams.alerting.outbox import GIVE_UP, LEASE
+from tests.support.interrupted import Interrupted
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 SIZE = timedelta(minutes=15)
@@ -440,26 +441,6 @@ async def test_an_attempt_without_a_result_is_repeated_after_its_lease_only(stor
     assert await successor.deliver() == 1
     first, again = inbox.accepted
     assert str(first) == str(again)
-
-
-class Interrupted:
-    """A store whose user is stopped just before its k-th call, until ``meanwhile`` has happened."""
-
-    def __init__(self, store: ClickHouseStore, k: int, meanwhile: Callable[[], object]) -> None:
-        self._store, self._k, self._meanwhile, self.calls = store, k, meanwhile, 0
-
-    def _call(self) -> None:
-        self.calls += 1
-        if self.calls == self._k:
-            self._meanwhile()
-
-    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
-        self._call()
-        return self._store.query(sql, parameters)
-
-    def insert(self, table: str, rows: pa.Table, *, token: str) -> None:
-        self._call()
-        self._store.insert(table, rows, token=token)
 
 
 @pytest.mark.parametrize("paused", [timedelta(0), SECOND, LEASE], ids=["no time", "a second", "the lease"])

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from math import isnan
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from inferwatch.infra.clickhouse.migrate import migrate
@@ -16,6 +14,7 @@ from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
 from inferwatch.schemas.clock import ManualClock
 from inferwatch.schemas.settings import Settings, StoreSettings
 from inferwatch.streams.closing import Closer
+from tests.support.interrupted import Interrupted
 
 NOW = datetime.now(UTC)  # noqa: TID251
 SETTINGS = Settings.model_validate(
@@ -31,26 +30,6 @@ class Silent:
     """Decides nothing."""
 
     def decide(self, window: object, metrics: object) -> None: ...
-
-
-class StoppedAt:
-    """A store whose user is stopped just before its k-th call, until ``meanwhile`` has happened."""
-
-    def __init__(self, store: ClickHouseStore, k: int, meanwhile: Callable[[], object]) -> None:
-        self._store, self._k, self._meanwhile, self.calls = store, k, meanwhile, 0
-
-    def _call(self) -> None:
-        self.calls += 1
-        if self.calls == self._k:
-            self._meanwhile()
-
-    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
-        self._call()
-        return self._store.query(sql, parameters)
-
-    def insert(self, table: str, rows: pa.Table, *, token: str) -> None:
-        self._call()
-        self._store.insert(table, rows, token=token)
 
 
 def closer(store: Any, clock: ManualClock) -> Closer:
@@ -120,7 +99,7 @@ def test_stopped_at_any_call_it_shows_no_older_numbers(
             if late:
                 closer(shared, clock).flush()
                 put(shared, after)
-            stopping = StoppedAt(shared, k, take_over)
+            stopping = Interrupted(shared, k, take_over)
             clock.advance(timedelta(minutes=5))
             closer(stopping, clock).tick()
             if stopping.calls < k:
