@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -176,10 +175,6 @@ class Arena:
     def _last_words(self, worker: Worker) -> str:
         lines = (self.folder / f"{worker.name}.log").read_text(errors="replace").strip().splitlines()
         return lines[-1][:300] if lines else ""
-
-
-def monotonic() -> float:
-    return time.monotonic()  # noqa: TID251
 
 
 def write_settings(folder: Path, content: dict[str, Any]) -> Settings:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-import time
 from collections import Counter
 from types import TracebackType
 
 from aiohttp import web
 
+from inferwatch.schemas.clock import SystemClock
+
+CLOCK = SystemClock()
 TROUBLES = {"500": 0.1, "429": 0.07, "silence": 0.03}
 MOST_TROUBLES = 2
 """A message is refused at most this often, so that the end of a schedule is near."""
@@ -65,7 +67,7 @@ class Receiver:
     async def _take(self, request: web.Request) -> web.Response:
         note = (await request.json())["notification"]["id"]
         trouble = self._trouble(note)
-        now = time.monotonic()  # noqa: TID251
+        now = CLOCK.monotonic()
         if not trouble:
             self.accepted.append((now, note))
             return web.Response()

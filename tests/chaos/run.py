@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from inferwatch.infra.local.broker import LocalKafka
+from inferwatch.schemas.clock import SystemClock
 from tests.chaos import schedule
-from tests.chaos.arena import monotonic
 
+CLOCK = SystemClock()
 RESULTS = Path(__file__).parent / "results"
 COUNTED = ("lost", "duplicated", "windows_differing", "alerts_lost", "alerts_repeated")
 
@@ -68,7 +69,7 @@ def one(seed: int, broker: LocalKafka, arguments: argparse.Namespace) -> dict[st
     logger = logging.getLogger("tests.chaos")
     logger.setLevel(logging.INFO)
     logger.addHandler(log)
-    begun = monotonic()
+    begun = CLOCK.monotonic()
     try:
         result = schedule.run(seed, folder, broker).as_json()
     except Exception:
@@ -77,7 +78,7 @@ def one(seed: int, broker: LocalKafka, arguments: argparse.Namespace) -> dict[st
     finally:
         logger.removeHandler(log)
         log.close()
-    result["seconds"] = round(monotonic() - begun, 1)
+    result["seconds"] = round(CLOCK.monotonic() - begun, 1)
     file.write_text(json.dumps(result, indent=1) + "\n")
     kinds = " ".join(fault["kind"] for fault in result.get("faults", []))
     print(f"seed {seed}: {'passed' if result['passed'] else 'FAILED'} in {result['seconds']} s ({kinds})", flush=True)

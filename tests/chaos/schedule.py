@@ -18,9 +18,10 @@ from inferwatch.infra.clickhouse.migrate import migrate
 from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
 from inferwatch.infra.local.broker import LocalKafka
 from inferwatch.infra.topics import ensure_topics
+from inferwatch.schemas.clock import SystemClock
 from inferwatch.schemas.errors import Retryable
 from inferwatch.schemas.settings import Settings
-from tests.chaos.arena import Arena, monotonic, settings_of, write_settings
+from tests.chaos.arena import Arena, settings_of, write_settings
 from tests.chaos.checks import UNTIL, Outcome, Verdict, check_alerts, check_records, check_windows, undisturbed
 from tests.chaos.faults import Fault, disk_of, mount, plan, unmount
 from tests.chaos.receiver import Receiver
@@ -28,6 +29,7 @@ from tests.chaos.workload import Producing, Sent, Workload, lag, raw, read_topic
 from tests.support.engine import EngineServer
 
 logger = logging.getLogger(__name__)
+CLOCK = SystemClock()
 
 RECORDS = 2500
 SECONDS = 9.0
@@ -108,7 +110,7 @@ def run(seed: int, folder: Path, broker: LocalKafka) -> Result:
 
 def _disturbed(arena: Arena, result: Result, rng: random.Random) -> dict[tuple[int, int], Sent]:
     """Produce, disturb, wait for the end, let the workers leave; return what the broker acknowledged."""
-    begun = monotonic()
+    begun = CLOCK.monotonic()
     workload = Workload.make(rng, RECORDS, hot=result.hot)
     arena.wanted = result.workers
     producing = Producing(arena.settings.kafka, workload, SECONDS)
@@ -119,31 +121,31 @@ def _disturbed(arena: Arena, result: Result, rng: random.Random) -> dict[tuple[i
         threads.append(harm)
     for thread in threads:
         thread.join()
-    result.counts |= {"records": len(workload.records), "faults_over_after_s": round(monotonic() - begun, 1)}
+    result.counts |= {"records": len(workload.records), "faults_over_after_s": round(CLOCK.monotonic() - begun, 1)}
     if producing.refused:
         raise RuntimeError(f"the broker did not take {producing.refused[:3]}")
     with open_store(arena.settings.store) as store:
         if stuck := _settle(arena.settings, store):
             result.verdict.add("stuck", stuck)
-    result.counts["settled_after_s"] = round(monotonic() - begun, 1)
+    result.counts["settled_after_s"] = round(CLOCK.monotonic() - begun, 1)
     arena.leave_all()
     result.ended = arena.ended
     return producing.acknowledged
 
 
 def _happen(fault: Fault, arena: Arena, begun: float, rng: random.Random) -> None:
-    time.sleep(max(0.0, begun + fault.at - monotonic()))
-    logger.info("%5.1f s: %s", monotonic() - begun, fault)
+    time.sleep(max(0.0, begun + fault.at - CLOCK.monotonic()))
+    logger.info("%5.1f s: %s", CLOCK.monotonic() - begun, fault)
     fault.happen(arena, rng)
-    logger.info("%5.1f s: %s is over", monotonic() - begun, fault.kind)
+    logger.info("%5.1f s: %s is over", CLOCK.monotonic() - begun, fault.kind)
 
 
 def _settle(settings: Settings, store: ClickHouseStore) -> str:
     """Wait until nothing is left to do; return what is, when it takes too long."""
-    deadline = monotonic() + SETTLE_SECONDS
+    deadline = CLOCK.monotonic() + SETTLE_SECONDS
     before = left = "?"
     # Twice in a row: what is asked last may have added to what was asked first.
-    while (left or before) and monotonic() < deadline:
+    while (left or before) and CLOCK.monotonic() < deadline:
         before, left = left, _left(settings, store)
         if left != before:
             logger.info("left to do: %s", left or "nothing")

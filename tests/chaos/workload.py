@@ -21,9 +21,11 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
+from inferwatch.schemas.clock import SystemClock
 from inferwatch.schemas.settings import KafkaSettings
 from inferwatch.streams.ports import RawRecord
 
+CLOCK = SystemClock()
 START = datetime(2026, 3, 1, 8, tzinfo=UTC)
 SPAN = timedelta(hours=4)
 HORIZON = START + SPAN + timedelta(hours=1)
@@ -141,10 +143,10 @@ class Producing:
         options = {"acks": "all", "linger_ms": 10, "max_in_flight_requests_per_connection": 1, "retries": 1000}
         records = self.workload.records
         futures = []
-        begun = time.monotonic()  # noqa: TID251
+        begun = CLOCK.monotonic()
         with closing(new(bootstrap_servers=self.settings.bootstrap_servers, **options)) as producer:
             for place, sent in enumerate(records):
-                ahead = begun + self.seconds * place / len(records) - time.monotonic()  # noqa: TID251
+                ahead = begun + self.seconds * place / len(records) - CLOCK.monotonic()
                 if ahead > 0.01:
                     time.sleep(ahead)
                 future = producer.send(self.settings.topic, key=b"k", value=sent.value, partition=sent.partition)
