@@ -69,6 +69,12 @@ class Worker:
         if number is signal.SIGCONT:
             self.frozen = False
 
+    def reap(self) -> None:
+        """Wait for its end and let go of it."""
+        self.process.wait()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+
 
 @dataclass
 class Arena:
@@ -106,9 +112,8 @@ class Arena:
         self._stop.set()
         self._keeper.join()
         for worker in self.workers:
-            if worker.alive:
-                worker.process.kill()
-            worker.process.wait()
+            worker.process.kill()
+            worker.reap()
 
     def start_worker(self) -> Worker:
         """Start one more."""
@@ -121,7 +126,9 @@ class Arena:
             command = [sys.executable, "-m", "tests.chaos.worker_process", str(config), str(clock)]
             environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
             with (self.folder / f"{name}.log").open("ab") as log:
-                process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, env=environment)
+                process = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=ROOT, env=environment
+                )
             worker = Worker(name, process, clock)
             self.workers.append(worker)
             return worker
@@ -141,11 +148,11 @@ class Arena:
         self.discard(worker)
         worker.process.terminate()
         try:
-            code = worker.process.wait(LEAVE_SECONDS)
+            code: int | None = worker.process.wait(LEAVE_SECONDS)
         except subprocess.TimeoutExpired:
             worker.process.kill()
-            worker.process.wait()
             code = None
+        worker.reap()
         # Before it has learnt to drain, a worker ends of the signal itself.
         if code not in (0, -signal.SIGTERM):
             self.ended.append(f"{worker.name} was told to leave and ended with {code}")
@@ -169,6 +176,7 @@ class Arena:
                     if code != -signal.SIGKILL:
                         self.ended.append(f"{worker.name} ended by itself with {code}: {self._last_words(worker)}")
                     self.workers.remove(worker)
+                    worker.reap()
                 while len(self.workers) < self.wanted:
                     self.start_worker()
 

@@ -12,6 +12,7 @@ import argparse
 import json
 import logging
 import shutil
+import signal
 import sys
 import tempfile
 import traceback
@@ -22,6 +23,7 @@ from typing import Any
 from inferwatch.infra.local.broker import LocalKafka
 from inferwatch.schemas.clock import SystemClock
 from tests.chaos import schedule
+from tests.chaos.faults import disk_of, unmount
 
 CLOCK = SystemClock()
 RESULTS = Path(__file__).parent / "results"
@@ -37,6 +39,8 @@ def main() -> int:
     arguments = parser.parse_args()
     arguments.results.mkdir(parents=True, exist_ok=True)
     logging.getLogger("kafka").setLevel(logging.ERROR)
+    # Ended from outside, it still ends its processes.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with LocalKafka() as broker:
         results = [one(seed, broker, arguments) for seed in seeds(arguments.seeds)]
     print(json.dumps(summary(results)))
@@ -62,6 +66,8 @@ def one(seed: int, broker: LocalKafka, arguments: argparse.Namespace) -> dict[st
     if arguments.resume and file.exists() and (before := json.loads(file.read_text()))["passed"]:
         return dict(before)
     folder = arguments.logs / f"seed-{seed:03}"
+    if disk_of(folder).is_mount():  # an earlier run was killed
+        unmount(folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     log = logging.FileHandler(folder / "schedule.log")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from inferwatch.schemas.settings import Settings
 from inferwatch.streams import closing
 from inferwatch.streams.alerting import engine, outbox
 from tests.chaos.models import fast_models
+from tests.support.orphan import end_with_parent
 
 
 def be_impatient() -> None:
@@ -42,6 +44,7 @@ class WrongClock(SystemClock):
 
 
 if __name__ == "__main__":
+    end_with_parent(signal.SIGKILL)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     be_impatient()
     settings = Settings.model_validate_json(Path(sys.argv[1]).read_text())

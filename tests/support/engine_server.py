@@ -17,7 +17,6 @@ import argparse
 import asyncio
 import gzip
 import json
-import os
 import re
 import signal
 import tempfile
@@ -25,7 +24,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,8 @@ from aiohttp import web
 from lz4 import frame
 
 from inferwatch.infra.web.sql import STATUS
+from tests.support.engine_faults import listen
+from tests.support.orphan import end_with_parent
 
 THREADS = 8
 """Statements run at once; each has an engine handle of its own."""
@@ -256,18 +257,6 @@ def _packed(request: web.Request, body: bytes) -> web.Response:
     return web.Response(body=body)
 
 
-def end_with_parent() -> None:
-    """End this process when standard input closes: whoever started it holds the other end, and may die any way."""
-
-    def wait() -> None:
-        with suppress(OSError):
-            while os.read(0, 1024):
-                pass
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--folder", type=Path, required=True)
@@ -276,15 +265,13 @@ def main() -> None:
     parser.add_argument("--child", action="store_true", help="end when standard input closes")
     arguments = parser.parse_args()
     if arguments.child:
-        end_with_parent()
+        end_with_parent(signal.SIGTERM)
     server = Server(Engine(arguments.folder))
     asyncio.run(serve(server.app, arguments.port, arguments.faults))
 
 
 async def serve(app: web.Application, port: int, faults: int | None) -> None:
     """Answer until SIGTERM or SIGINT."""
-    from tests.support.engine_faults import listen
-
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
