@@ -67,7 +67,10 @@ class Store(Protocol):
     """
 
     def insert(self, table: str, rows: pa.Table, *, token: str) -> None:
-        """Append ``rows``, whose columns are a subset of the table's. The same token twice inserts once."""
+        """Append ``rows``, whose columns are a subset of the table's.
+
+        Made again it counts once in every view. ``token`` names the insert: equal tokens, equal rows.
+        """
         ...
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:

@@ -20,7 +20,7 @@ from inferwatch.schemas.settings import StoreSettings
 SESSION: dict[str, Any] = {
     "session_timezone": "UTC",
     "async_insert": 0,
-    # On a replica the token is honoured without this; a plain table needs its window (see the table definitions).
+    # Honoured by replicated tables alone: a plain table cannot keep its word over a crash (see migration 0008).
     "insert_deduplicate": 1,
     # A backfilled batch may touch more than the default 100 days; refusing it would stall the stream for good.
     "max_partitions_per_insert_block": 0,
@@ -48,8 +48,8 @@ class ClickHouseStore:
     def insert(self, table: str, rows: pa.Table, *, token: str) -> None:
         """Append ``rows``, whose columns are a subset of the table's, all or nothing per partition.
 
-        The same ``token`` twice for the same table inserts once, also when the rows span several partitions
-        and when an earlier attempt reached only some of them.
+        An insert made again, because its answer was lost or it reached only some of the partitions, counts once in
+        every view: equal sorting keys are one row. On a cluster its ``token`` spares the second copy as well.
 
         Raises:
             StoreUnavailable: the same call may succeed later.

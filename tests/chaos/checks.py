@@ -136,7 +136,8 @@ def check_windows(verdict: Verdict, calm: Outcome, found: Outcome) -> None:
         mine, other = calm.windows.get(window, {}), found.windows.get(window, {})
         wrong = [key for key in sorted(mine.keys() | other.keys()) if not _same(mine.get(key), other.get(key))]
         if wrong:
-            first = wrong[0]
+            # The edition is a hash of all the others.
+            first = next((key for key in wrong if not _same(_bare(mine.get(key)), _bare(other.get(key)))), wrong[0])
             words = f"{window[0]:%H:%M}: {len(wrong)} of {len(mine)} numbers, such as {first}"
             verdict.add("windows_differing", f"{words}: {mine.get(first)} but {other.get(first)}")
 
@@ -173,6 +174,10 @@ def _same(one: Mapping[str, Any] | None, two: Mapping[str, Any] | None) -> bool:
     return one.keys() == two.keys() and all(
         one[name] == two[name] or (_nan(one[name]) and _nan(two[name])) for name in one
     )
+
+
+def _bare(number: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return number and {name: value for name, value in number.items() if name != "edition"}
 
 
 def _nan(value: object) -> bool:

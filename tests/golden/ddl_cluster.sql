@@ -336,3 +336,31 @@ ALTER TABLE watch.inferences_raw ON CLUSTER `main` DROP INDEX IF EXISTS by_id;
 ALTER TABLE watch.inferences_raw ON CLUSTER `main`
     ADD INDEX IF NOT EXISTS known_ids id TYPE bloom_filter(0.00001) GRANULARITY 1;
 
+ALTER TABLE watch.inferences_raw ON CLUSTER `main` MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE watch.embeddings_raw ON CLUSTER `main` MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE watch.progress_raw ON CLUSTER `main` MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE watch.windows_raw ON CLUSTER `main` MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE watch.window_metrics_raw ON CLUSTER `main` MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE watch.alerts_raw ON CLUSTER `main` MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE watch.outbox_raw ON CLUSTER `main` MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE watch.deliveries_raw ON CLUSTER `main` MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE watch.references_raw ON CLUSTER `main` MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE watch.promotions_raw ON CLUSTER `main` MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE watch.dead_letters_raw ON CLUSTER `main` MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE watch.feedback_raw ON CLUSTER `main` MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE watch.reviews_raw ON CLUSTER `main` MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE watch.audit_log_raw ON CLUSTER `main` MODIFY SETTING non_replicated_deduplication_window = 0;
+

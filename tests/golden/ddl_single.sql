@@ -336,3 +336,31 @@ ALTER TABLE inferwatch.inferences_raw  DROP INDEX IF EXISTS by_id;
 ALTER TABLE inferwatch.inferences_raw 
     ADD INDEX IF NOT EXISTS known_ids id TYPE bloom_filter(0.00001) GRANULARITY 1;
 
+ALTER TABLE inferwatch.inferences_raw  MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE inferwatch.embeddings_raw  MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE inferwatch.progress_raw  MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE inferwatch.windows_raw  MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE inferwatch.window_metrics_raw  MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE inferwatch.alerts_raw  MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE inferwatch.outbox_raw  MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE inferwatch.deliveries_raw  MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE inferwatch.references_raw  MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE inferwatch.promotions_raw  MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE inferwatch.dead_letters_raw  MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE inferwatch.feedback_raw  MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE inferwatch.reviews_raw  MODIFY SETTING non_replicated_deduplication_window = 0;
+
+ALTER TABLE inferwatch.audit_log_raw  MODIFY SETTING non_replicated_deduplication_window = 0;
+
