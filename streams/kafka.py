@@ -222,6 +222,9 @@ class KafkaStream(Generic[P]):
     async def _consume(self, stream: Any) -> None:
         within = self._settings.batch_wait.total_seconds()
         unfinished: list[asyncio.Task[None]] = []
+        # When ``noack_take`` is closed, by us or in a rebalance, it has the stream acknowledge again as it did before;
+        # what Faust still has in its buffer then counts as done, and not even ``_Event`` is asked.
+        stream.enable_acks = False
         async for events in stream.noack_take(self._settings.batch_records, within=within):
             if self._stopping or self._failure is not None:
                 return

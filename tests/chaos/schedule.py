@@ -90,7 +90,7 @@ def run(seed: int, folder: Path, broker: LocalKafka) -> Result:
     with ExitStack() as stack:
         if not no_disk:
             stack.callback(unmount, folder)
-        stack.callback(_keep_if_wrong, result, folder)
+        stack.callback(shutil.copytree, disk_of(folder) / "store", folder / "disturbed")
         server = stack.enter_context(EngineServer(disk_of(folder) / "store", faults=True))
         receiver = stack.enter_context(Receiver(random.Random(f"receiver {seed}")))
         topic = f"chaos-{seed}-{folder.parent.name}"
@@ -107,13 +107,9 @@ def run(seed: int, folder: Path, broker: LocalKafka) -> Result:
     records = read_topic(settings.kafka, settings.kafka.topic)
     calm = _calm(settings, folder, records)
     _compare(result, settings, found, calm, acknowledged, records, accepted)
+    if result.passed:
+        shutil.rmtree(folder / "disturbed")  # else it lies beside that of the calm run, to be asked what happened
     return result
-
-
-def _keep_if_wrong(result: Result, folder: Path) -> None:
-    """Copy the store beside that of the calm run, to be asked what happened."""
-    if not result.passed:
-        shutil.copytree(disk_of(folder) / "store", folder / "disturbed")
 
 
 def _disturbed(arena: Arena, result: Result, rng: random.Random) -> dict[tuple[int, int], Sent]:

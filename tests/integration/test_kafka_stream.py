@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -49,6 +50,17 @@ class Ledger:
             self.order.append((record.partition, record.offset))
             self.seen[record.partition, record.offset] = record
         return [DeadLetter(record, "bad", "nö") for record in prepared if record.value in (None, b"\xff")]
+
+
+class Slow(Ledger):
+    """Takes its time, so that much is waiting whenever its worker leaves."""
+
+    def commit(self, prepared: tuple[RawRecord, ...]) -> list[DeadLetter]:
+        time.sleep(0.05)
+        return super().commit(prepared)
+
+    def holds(self, n: int) -> bool:
+        return len(self.seen) >= n
 
 
 @asynccontextmanager
@@ -205,6 +217,20 @@ async def test_two_workers_share_the_partitions_and_lose_nothing(source: KafkaSe
     again = len(one.order) + len(two.order) - sent
     print(f"two rebalances: {again} of {sent} delivered again")
     assert committed(source) == sent
+
+
+async def test_workers_that_leave_with_full_hands_acknowledge_only_what_they_stored(
+    source: KafkaSettings, produce: Produce
+) -> None:
+    produce(source, numbered(4000))
+    source = source.model_copy(update={"batch_records": 20})
+    ledger = Slow()
+    for n in range(1, 9):
+        async with consuming(source, ledger):
+            await until(partial(ledger.holds, n * 150))
+        reached = Counter(partition for partition, _ in ledger.seen)
+        assert committed(source) <= reached.total()
+        assert {place for place in ledger.seen if place[1] >= reached[place[0]]} == set()
 
 
 async def test_within_a_partition_order_is_kept(source: KafkaSettings, produce: Produce) -> None:
