@@ -62,18 +62,15 @@ class Batch:
         """Return the (len(texts), dim) vectors of texts that ``Detector.texts`` named; KeyError for others."""
         return self._vectors[[self._index[text] for text in texts]]
 
-    def only(self, row: int) -> Batch:
-        """Return a batch of the one item at ``row``, over the same vectors."""
-        return Batch([self.items[row]], self._index, self._vectors)
+    def take(self, rows: Sequence[int]) -> Batch:
+        """Return a batch of the items at ``rows``, over the same vectors."""
+        return Batch([self.items[row] for row in rows], self._index, self._vectors)
 
     @classmethod
-    def encode(
-        cls, items: Sequence[Item], detectors: Iterable[Detector], encoder: Encoder, *, also: Iterable[str] = ()
-    ) -> Batch:
-        """Run the one encoder pass over the distinct texts that ``detectors`` need of ``items``, and ``also``."""
+    def encode(cls, items: Sequence[Item], detectors: Iterable[Detector], encoder: Encoder) -> Batch:
+        """Run one encoder pass over the distinct texts that ``detectors`` need of ``items``."""
         detectors = list(detectors)
         wanted = dict.fromkeys(text for item in items for detector in detectors for text in detector.texts(item))
-        wanted.update(dict.fromkeys(also))
         texts = list(wanted)
         vectors = encoder.encode(texts) if texts else np.empty((0, encoder.dim), np.float32)
         return cls(items, {text: row for row, text in enumerate(texts)}, vectors)

@@ -6,9 +6,10 @@ import asyncio
 import logging
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 from aiohttp import web
@@ -17,11 +18,15 @@ from inferwatch.detectors.base import Detector, Encoder
 from inferwatch.infra import notifiers as receivers
 from inferwatch.infra.clickhouse.migrate import migrate
 from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
+from inferwatch.infra.clickhouse.timed import TimedStore
 from inferwatch.infra.extents import KafkaExtents
 from inferwatch.infra.local.broker import DATA, LocalKafka
+from inferwatch.infra.monitoring import LOOK_SECONDS, Monitor
+from inferwatch.infra.telemetry import Telemetry
 from inferwatch.infra.topics import ensure_topics
 from inferwatch.infra.web.app import create_app
-from inferwatch.infra.web.metrics import Status
+from inferwatch.infra.web.probes import probes_app
+from inferwatch.infra.web.status import Status
 from inferwatch.schemas.clock import Clock, SystemClock
 from inferwatch.schemas.errors import Misconfigured, Retryable
 from inferwatch.schemas.settings import Settings
@@ -30,6 +35,7 @@ from inferwatch.streams.closing import Closer
 from inferwatch.streams.kafka import KafkaStream
 from inferwatch.streams.pipeline import Pipeline, Prepared
 from inferwatch.streams.ports import Source
+from inferwatch.streams.telemetry import DELIVERIES, ERRORS
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +79,7 @@ class Parts:
     pipeline: Pipeline
     closer: Closer
     alerting: Alerting
+    telemetry: Telemetry
 
 
 @asynccontextmanager
@@ -95,10 +102,12 @@ async def assemble(
         limits = thresholds(settings, detectors)
         senders = receivers.build(settings, clock)
         stack.push_async_callback(receivers.close, senders)
-        alerting = Alerting(settings, store, senders, clock, limits)
-        pipeline = Pipeline(settings, encoder, detectors, store, clock)
-        closer = Closer(settings, store, clock, alerting, encoder.revision, limits, source)
-        yield Parts(store, encoder, pipeline, closer, alerting)
+        telemetry = Telemetry()
+        timed = TimedStore(store, clock, telemetry)
+        alerting = Alerting(settings, timed, senders, clock, limits, telemetry)
+        pipeline = Pipeline(settings, encoder, detectors, timed, clock, telemetry)
+        closer = Closer(settings, timed, clock, alerting, encoder.revision, limits, source, telemetry)
+        yield Parts(store, encoder, pipeline, closer, alerting, telemetry)
 
 
 async def run_worker(
@@ -114,7 +123,8 @@ async def run_worker(
     Args:
         settings: the validated configuration; ``kafka.bootstrap_servers`` must be set.
         serve: also serve dashboard, API and SQL endpoint.
-        ready: called with the dashboard's address (empty without one) when records are being taken.
+        ready: called when records are being taken, with the dashboard's address or, without one, with that of health
+            and metrics (empty where ``monitoring.port`` is null).
         models: makes encoder and detectors.
         clock: the machine's, when None.
 
@@ -132,11 +142,14 @@ async def run_worker(
         stack.callback(extents.close)
         parts = await stack.enter_async_context(assemble(settings, clock, models, extents))
         stream = KafkaStream(settings.kafka, parts.pipeline, version=version("inferwatch"))
-        deliveries: Counter[str] = Counter()
-        address = ""
+        monitor = Monitor(settings.monitoring, parts.store, clock, parts.telemetry, stream)
+        monitor.read_encoder(parts.encoder)
+        monitor.read_closer(parts.closer, lambda: CLOSING_PARTITION in stream.partitions())
+        address = await _listen_to_probes(monitor, settings, stack)
         if serve:
-            app = create_app(settings, parts.store, status=_status(stream, parts, deliveries), clock=clock)
-            address = await _listen(app, settings, stack)
+            app = create_app(settings, parts.store, status=_status(stream, parts), monitor=monitor, clock=clock)
+            await _listen(app, "web", settings.web.host, settings.web.port, stack)
+            address = settings.web.url
 
         async def close_windows() -> None:
             if CLOSING_PARTITION in stream.partitions():
@@ -146,10 +159,16 @@ async def run_worker(
 
         async def deliver() -> None:
             if CLOSING_PARTITION in stream.partitions():
-                deliveries["sent"] += await parts.alerting.deliver()
+                await parts.alerting.deliver()
 
-        for name, work in (("closing windows", close_windows), ("delivering alerts", deliver)):
-            task = asyncio.create_task(_every(PAUSE, name, work, stop))
+        turns: Counter[str] = Counter()
+        for name, pause, work in (
+            ("closing", PAUSE, close_windows),
+            ("delivering", PAUSE, deliver),
+            ("watching", LOOK_SECONDS, monitor.look),
+        ):
+            monitor.health.watch(name, partial(_signs, name, turns, parts.closer))
+            task = asyncio.create_task(_every(pause, name, work, stop, turns, parts.telemetry))
             stack.push_async_callback(_finish, task)
         stack.callback(stop.set)
         if ready is not None:
@@ -169,12 +188,21 @@ async def run_up(settings: Settings, *, ready: Callable[[str], None] | None = No
         await run_worker(settings, serve=True, ready=ready)
 
 
-async def _every(pause: float, name: str, work: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+async def _every(
+    pause: float,
+    name: str,
+    work: Callable[[], Awaitable[None]],
+    stop: asyncio.Event,
+    turns: Counter[str],
+    telemetry: Telemetry,
+) -> None:
     """Do ``work`` until ``stop``. A Retryable error is logged and the work tried again; any other stops the process."""
     while not stop.is_set():
+        turns[name] += 1
         try:
             await work()
         except Retryable as error:
+            telemetry.add(ERRORS, 1, name, type(error).__name__)
             logger.warning("%s: %s; trying again", name, error)
         except Exception:
             stop.set()
@@ -186,26 +214,42 @@ async def _every(pause: float, name: str, work: Callable[[], Awaitable[None]], s
             continue
 
 
+def _signs(name: str, turns: Counter[str], closer: Closer) -> tuple[int, int]:
+    """Return what moves while a loop works: its turns, and within a long turn of closing the windows it closes."""
+    return turns[name], closer.closed if name == "closing" else 0
+
+
 async def _finish(task: asyncio.Task[None]) -> None:
     """Wait for a task that ends by itself once stopped; its error, if any, is raised here."""
     await task
 
 
-async def _listen(app: web.Application, settings: Settings, stack: AsyncExitStack) -> str:
+async def _listen_to_probes(monitor: Monitor, settings: Settings, stack: AsyncExitStack) -> str:
+    own = settings.monitoring
+    if own.port is None:
+        return ""
+    app = probes_app(monitor.health, monitor.readiness, monitor.telemetry)
+    address = await _listen(app, "monitoring", own.host, own.port, stack)
+    logger.info("health and metrics: %s", address)
+    return address
+
+
+async def _listen(app: web.Application, section: str, host: str, port: int, stack: AsyncExitStack) -> str:
+    """Serve ``app`` until ``stack`` ends; return the address, with the port that 0 became."""
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    site = web.TCPSite(runner, settings.web.host, settings.web.port)
+    site = web.TCPSite(runner, host, port)
     try:
         await site.start()
     except OSError as error:
         raise Misconfigured(
-            f"web.port {settings.web.port} on {settings.web.host} cannot be opened: {error.strerror}"
+            f"{section}.port {port} on {host} cannot be opened ({error.strerror}): choose another or 0 for a free one"
         ) from error
-    return settings.web.url
+    return f"http://{host}:{runner.addresses[0][1]}"
 
 
-def _status(stream: KafkaStream[Prepared], parts: Parts, deliveries: Mapping[str, int]) -> Callable[[], Status]:
+def _status(stream: KafkaStream[Prepared], parts: Parts) -> Callable[[], Status]:
     def say() -> Status:
         return Status(
             ready=bool(stream.partitions()),
@@ -214,7 +258,7 @@ def _status(stream: KafkaStream[Prepared], parts: Parts, deliveries: Mapping[str
             dead_letters=dict(stream.counters.dead_letters),
             watermark=parts.closer.watermark,
             windows_closed=parts.closer.closed,
-            deliveries=dict(deliveries),
+            deliveries=parts.telemetry.total(DELIVERIES, "status"),
         )
 
     return say

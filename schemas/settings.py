@@ -227,6 +227,27 @@ class WebSettings(Section):
         return self.public_url or f"http://{self.host}:{self.port}"
 
 
+class MonitoringSettings(Section):
+    """How a worker is watched: ``/health``, ``/ready`` and ``/metrics`` on a port of its own, without a login."""
+
+    host: str = Field(default="127.0.0.1", description="0.0.0.0 where others must reach it.")
+    port: int | None = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="0: a free one, told at start, so that several workers fit on one machine; null: none.",
+    )
+    hung_after: Duration = Field(
+        default=timedelta(minutes=15),
+        ge=timedelta(seconds=1),
+        description="/health fails when a loop has work and nothing moves this long. Over kafka.max_poll_interval.",
+    )
+    blind_alert: bool = Field(
+        default=True,
+        description="Alert when a score covers a much smaller share of rows than before; see docs/monitoring.md.",
+    )
+
+
 class Settings(Section):
     """Everything a process needs to know, validated before it starts."""
 
@@ -242,6 +263,7 @@ class Settings(Section):
     rules: tuple[Rule, ...] = ()
     receivers: tuple[Receiver, ...] = ()
     web: WebSettings = WebSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
 
     @model_validator(mode="after")
     def _names_meet(self) -> Settings:

@@ -28,6 +28,7 @@ from inferwatch.streams.ports import Source, Store
 from inferwatch.streams.progress import Arrivals, ProgressWatch
 from inferwatch.streams.publication import Publication
 from inferwatch.streams.references import References
+from inferwatch.streams.telemetry import CLOSED, CLOSING, REVISED, SILENT, STALLS, Recorder
 from inferwatch.streams.watermark import Progress, watermark
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class Closer:
         thresholds: score name -> threshold, of every score the detectors emit.
         source: what the rows come from, if it can say how far it reaches; without one, what is stored is taken to be
             all there is.
+        recorder: is told what was closed and how long it took.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Closer:
         encoder_revision: str,
         thresholds: Mapping[str, float],
         source: Source | None = None,
+        recorder: Recorder = SILENT,
     ) -> None:
         self._settings = settings
         self._windows = settings.windows
@@ -84,6 +87,7 @@ class Closer:
         self._thresholds = thresholds
         self._drift = DriftWatch(store, References(store, clock), settings.drift, encoder_revision)
         self._source = source
+        self._recorder = recorder
         self._stalled: set[tuple[str, int]] = set()
         self.watermark: datetime | None = None
         """Event time up to which windows have been closed; never goes back."""
@@ -141,6 +145,7 @@ class Closer:
         stalled = {(part.topic, part.partition) for part in progress if part.stalled(self._windows.stall_timeout)}
         for topic, partition in sorted(stalled - self._stalled):
             self.stalls += 1
+            self._recorder.add(STALLS, 1)
             logger.warning(
                 "partition %d of %s holds records that nobody has stored for %s (windows.stall_timeout): windows close "
                 "without them, and are revised when they come",
@@ -191,10 +196,12 @@ class Closer:
     def _close(self, windows: Sequence[Window]) -> list[Window]:
         closed = []
         for window in windows:
+            started = self._clock.monotonic()
             found = self._compute(window, 0, late=False)
             if found.rows:
                 self._publish(found, late=False)
                 closed.append(window)
+                self._recorder.observe(CLOSING, [self._clock.monotonic() - started])
             self._settled(window)
         return closed
 
@@ -205,11 +212,13 @@ class Closer:
         for window in windows:
             contents, revision = known.get(window, ((0, 0), -1))
             if self._has_grown(window, contents):
+                started = self._clock.monotonic()
                 found = self._compute(window, revision + 1, late=True)
                 if (found.rows, found.feedback) != contents:
                     logger.info("late rows in %s: %s -> %s, revision %d", window, contents[0], found.rows, revision + 1)
                     self._publish(found, late=True)
                     revised.append(window)
+                    self._recorder.observe(CLOSING, [self._clock.monotonic() - started])
             self._settled(window)
         return revised
 
@@ -256,3 +265,4 @@ class Closer:
             self._alerting.decide(found.window, found.metrics)
         self._store.insert("windows_raw", found.window_row(self._clock.now()), token=found.token)
         self.closed += 1
+        self._recorder.add(REVISED if late else CLOSED, 1)

@@ -161,6 +161,8 @@ class KafkaStream(Generic[P]):
         self._failure: Exception | None = None
         self._failed = asyncio.Event()
         self._owned: frozenset[int] = frozenset()
+        self._joined = False
+        self._stored_until: dict[int, int] = {}
         self.counters = StreamCounters()
         self._app = _app(settings)
         self._app.on_partitions_assigned.connect(self._assigned, weak=False)
@@ -205,7 +207,7 @@ class KafkaStream(Generic[P]):
                 logger.warning("stopping with a batch unfinished; it will be delivered again")
                 task.cancel()
         await self._app.stop()
-        self._owned = frozenset()
+        self._owned, self._joined = frozenset(), False
         for threads in (self._scoring, self._storing):
             threads.shutdown(wait=False, cancel_futures=True)
 
@@ -213,11 +215,49 @@ class KafkaStream(Generic[P]):
         """Return the source partitions this process owns now."""
         return self._owned
 
+    @property
+    def joined(self) -> bool:
+        """Whether the group has told this process its partitions; with more members than partitions it may own none."""
+        return self._joined
+
+    def queued(self) -> tuple[int, int]:
+        """Return how many records wait in memory, and how many are being scored or stored."""
+        counters = self.counters
+        work = counters.received - counters.stored - counters.dead_letters.total()
+        taken = len(self._app.consumer.unacked) if self._joined else work
+        return max(0, taken - work), work
+
+    async def lag(self) -> dict[int, int]:
+        """Ask the broker; return owned partition -> records it holds that are not stored yet.
+
+        Raises:
+            KafkaError: it does not answer.
+        """
+        owned = [faust.types.TP(self._settings.topic, partition) for partition in sorted(self._owned)]
+        if not owned:
+            return {}
+        consumer = self._app.consumer
+        ends = await consumer.highwaters(*owned)
+        known = {
+            place: self._stored_until.get(place.partition) or consumer._committed_offset.get(place) for place in owned
+        }
+        fresh = [place for place, following in known.items() if not following]
+        first = await consumer.earliest_offsets(*fresh) if fresh else {}
+        return {
+            place.partition: max(0, ends[place] - (known[place] or first.get(place) or 0))
+            for place in owned
+            if place in ends and place.partition in self._owned
+        }
+
     async def _assigned(self, app: Any, assigned: set[Any], **_: Any) -> None:
+        self._joined = True
         self._owned = frozenset(part.partition for part in assigned if part.topic == self._settings.topic)
 
     async def _revoked(self, app: Any, revoked: set[Any], **_: Any) -> None:
-        self._owned -= {part.partition for part in revoked if part.topic == self._settings.topic}
+        gone = {part.partition for part in revoked if part.topic == self._settings.topic}
+        self._owned -= gone
+        # Another worker goes on there: if the partition comes back, what is committed by then says how far it is.
+        self._stored_until = {partition: at for partition, at in self._stored_until.items() if partition not in gone}
 
     async def _consume(self, stream: Any) -> None:
         within = self._settings.batch_wait.total_seconds()
@@ -257,6 +297,9 @@ class KafkaStream(Generic[P]):
             return
         for event in events:
             event.stored()
+        self._stored_until |= {
+            record.partition: record.offset + 1 for record in records if record.partition in self._owned
+        }
         self.counters.stored += len(events) - len(letters)
         self.counters.dead_letters.update(letter.reason for letter in letters)
 

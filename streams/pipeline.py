@@ -11,14 +11,14 @@ differently, after any crash, and no number in a view changes.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from inferwatch.detectors.base import F32, Batch, Detector, Encoder, Item, Scores
+from inferwatch.detectors.base import F32, Detector, Encoder, Item, Scores
 from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.errors import InvalidRecord
 from inferwatch.schemas.inference import InferenceLog
@@ -28,8 +28,8 @@ from inferwatch.streams.decode import decode
 from inferwatch.streams.duplicates import find_duplicates
 from inferwatch.streams.ports import DeadLetter, RawRecord, Store
 from inferwatch.streams.redact import redact
-
-logger = logging.getLogger(__name__)
+from inferwatch.streams.scoring import Scoring
+from inferwatch.streams.telemetry import BATCH_SCORING, EVENT_TO_ROW, SCORED, SILENT, Recorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +64,29 @@ class Pipeline:
         detectors: each scores every record or abstains.
         store: where the rows go.
         clock: stamps ``ingested_at``; no number depends on it.
+        recorder: is told how much went through and how long it took.
     """
 
     def __init__(
-        self, settings: Settings, encoder: Encoder, detectors: Sequence[Detector], store: Store, clock: Clock
+        self,
+        settings: Settings,
+        encoder: Encoder,
+        detectors: Sequence[Detector],
+        store: Store,
+        clock: Clock,
+        recorder: Recorder = SILENT,
     ) -> None:
         self._settings = settings
         self._encoder = encoder
         self._detectors = tuple(detectors)
         self._store = store
         self._clock = clock
+        self._recorder = recorder
+        self._scoring = Scoring(encoder, self._detectors, settings.drift.fields, clock, recorder)
 
     def prepare(self, records: Sequence[RawRecord]) -> Prepared:
         """Decode and score ``records``. Unreadable ones become dead letters; they never raise."""
+        started = self._clock.monotonic()
         entries: list[Entry] = []
         letters: list[DeadLetter] = []
         for record in records:
@@ -84,13 +94,10 @@ class Pipeline:
                 entries.append(self._read(record))
             except InvalidRecord as error:
                 letters.append(DeadLetter(record, error.reason, error.detail))
-        items = [entry.item for entry in entries]
-        fields = self._settings.drift.fields
-        also = [text for item in items for field in fields if (text := str(getattr(item, field))).strip()]
-        batch = Batch.encode(items, self._detectors, self._encoder, also=also)
-        scores = tuple(score for detector in self._detectors for score in _score(detector, batch))
-        vectors: dict[str, F32] = {field: _gather(batch, items, field, self._encoder.dim) for field in fields}
-        return Prepared(tuple(records), tuple(entries), scores, vectors, tuple(letters))
+        scored = self._scoring.score([entry.item for entry in entries])
+        self._recorder.add(SCORED, len(entries))
+        self._recorder.observe(BATCH_SCORING, [self._clock.monotonic() - started])
+        return Prepared(tuple(records), tuple(entries), scored.scores, scored.vectors, tuple(letters))
 
     def commit(self, prepared: Prepared) -> tuple[DeadLetter, ...]:
         """Insert a prepared batch and return every dead letter of it, duplicates included.
@@ -112,11 +119,17 @@ class Pipeline:
             versions = {detector.name: detector.version for detector in self._detectors}
             table = rows.inferences(prepared, kept, self._settings, versions, self._encoder.revision, now)
             self._insert("inferences_raw", table, stored)
+            self._recorder.observe(EVENT_TO_ROW, self._ages(prepared.entries[row] for row in kept))
         if prepared.records:
             # Progress is written last: what it covers is stored. It also moves over dead letters.
             progress = rows.progress(prepared, self._settings.windows.step, now)
             self._insert("progress_raw", progress, prepared.records)
         return letters
+
+    def _ages(self, entries: Iterable[Entry]) -> npt.NDArray[np.float64]:
+        """Return how many seconds ago each entry happened; 0 for one that is yet to come by its producer's clock."""
+        happened = np.array([entry.log.timestamp.timestamp() for entry in entries])
+        return np.maximum(self._clock.now().timestamp() - happened, 0.0)
 
     def _insert(self, table: str, data: pa.Table, source: Sequence[RawRecord | DeadLetter]) -> None:
         self._store.insert(table, data, token=rows.token(source))
@@ -144,41 +157,3 @@ class Pipeline:
             tags = {name: clean(value) for name, value in log.tags.items()}
             log = log.model_copy(update={"error": clean(log.error), "tags": tags})
         return Entry(record, log, item, system, redactions, truncated)
-
-
-def _gather(batch: Batch, items: Sequence[Item], field: str, dim: int) -> F32:
-    """Return (n, dim) vectors of one field, NaN where the text is blank."""
-    texts = [str(getattr(item, field)) for item in items]
-    found = np.full((len(items), dim), np.nan, np.float32)
-    present = [row for row, text in enumerate(texts) if text.strip()]
-    if present:
-        found[present] = batch.embed([texts[row] for row in present])
-    return found
-
-
-def _score(detector: Detector, batch: Batch) -> tuple[Scores, ...]:
-    """Score a batch; when that raises, score item by item, so that one item cannot silence its neighbours."""
-    if not batch.items:
-        return ()
-    try:
-        return detector.score(batch)
-    except Exception:
-        logger.exception("detector %s failed on a batch of %d; scoring one by one", detector.name, len(batch.items))
-    singles = [_score_one(detector, batch.only(row)) for row in range(len(batch.items))]
-    return tuple(
-        Scores(
-            name,
-            np.concatenate([single[place].values for single in singles]),
-            tuple(single[place].abstained[0] for single in singles),
-            tuple(single[place].evidence[0] for single in singles),
-        )
-        for place, name in enumerate(detector.emits)
-    )
-
-
-def _score_one(detector: Detector, batch: Batch) -> tuple[Scores, ...]:
-    try:
-        return detector.score(batch)
-    except Exception as error:  # a plug-in may raise anything; the row abstains and coverage shows it
-        reason = f"detector failed: {type(error).__name__}"
-        return tuple(Scores(name, np.full(1, np.nan, np.float32), (reason,), ((),)) for name in detector.emits)

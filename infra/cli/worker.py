@@ -25,4 +25,9 @@ def worker(settings: Settings) -> None:
             "kafka.bootstrap_servers is not set: name a broker there or in INFERWATCH_KAFKA, "
             "or run `inferwatch up`, which starts one"
         )
-    asyncio.run(run_worker(settings, ready=lambda _: click.echo("taking records, stop with Ctrl-C", err=True)))
+
+    def ready(address: str) -> None:
+        where = f"; health and metrics: {address}/metrics" if address else ""
+        click.echo(f"taking records, stop with Ctrl-C{where}", err=True)
+
+    asyncio.run(run_worker(settings, ready=ready))

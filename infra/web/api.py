@@ -14,7 +14,7 @@ from aiohttp import web
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from inferwatch.infra.web import queries
-from inferwatch.infra.web.metrics import Status
+from inferwatch.infra.web.status import Status
 from inferwatch.schemas.errors import InferwatchError, Misconfigured, Retryable
 from inferwatch.schemas.settings import Settings
 from inferwatch.streams.ports import Store
@@ -75,14 +75,6 @@ class Api:
     async def lifetime(self, app: web.Application) -> AsyncIterator[None]:
         yield
         await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
-
-    async def ready(self) -> bool:
-        """Whether the store answers."""
-        try:
-            await self._in_thread(lambda: self._store.query("SELECT 1 FROM windows LIMIT 1"))
-        except InferwatchError:
-            return False
-        return True
 
     async def overview(self, request: web.Request) -> web.Response:
         """State of the service, its series, its rules."""

@@ -7,13 +7,14 @@ from importlib import resources
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from inferwatch.infra.clickhouse.store import ClickHouseStore
+from inferwatch.infra.monitoring import Monitor
 from inferwatch.infra.web.api import Api, answer, failed
 from inferwatch.infra.web.login import Login, check
-from inferwatch.infra.web.metrics import Status, registry
+from inferwatch.infra.web.probes import OPEN, add_probes
 from inferwatch.infra.web.sql import DASHBOARD, add_sql_routes
+from inferwatch.infra.web.status import Status
 from inferwatch.schemas.clock import Clock, SystemClock
 from inferwatch.schemas.errors import InferwatchError
 from inferwatch.schemas.settings import Settings
@@ -30,8 +31,6 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-OPEN = ("/health", "/ready")
-"""Paths that answer without a login: they say nothing but yes or no."""
 
 
 def create_app(
@@ -39,6 +38,7 @@ def create_app(
     store: ClickHouseStore,
     *,
     status: Callable[[], Status] | None = None,
+    monitor: Monitor | None = None,
     clock: Clock | None = None,
 ) -> web.Application:
     """Return the application; the caller runs it on ``settings.web.host`` and ``port``.
@@ -46,35 +46,21 @@ def create_app(
     Args:
         settings: of the whole service.
         store: migrated and open; it stays the caller's to close.
-        status: what the service says about itself, asked on every scrape and page load. Must not block.
-        clock: for the watermark's delay.
+        status: what the service says about itself on its page, asked on every load. Must not block.
+        monitor: health, readiness and metrics of the process; without one, of the store alone.
+        clock: for references.
     """
     clock = clock or SystemClock()
     said: Callable[[], Status] = status or (lambda: {})
     api = Api(settings, store, References(store, clock), said)
-    metrics = registry(said, clock)
+    monitor = monitor or Monitor(settings.monitoring, store, clock)
     app = web.Application(middlewares=[_guard(settings)])
     app.on_response_prepare.append(_add_headers)
     app.cleanup_ctx.append(api.lifetime)
     add_sql_routes(app, settings, store)
     app[DASHBOARD] = _file("dashboard.html")
 
-    async def health(request: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
-
-    async def ready(request: web.Request) -> web.Response:
-        if not said().get("ready", True):
-            return web.Response(text="not ready: records are not being taken\n", status=503)
-        if not await api.ready():
-            return web.Response(text="not ready: the store does not answer\n", status=503)
-        return web.Response(text="ready\n")
-
-    async def scrape(request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(metrics), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    app.router.add_get("/health", health)
-    app.router.add_get("/ready", ready)
-    app.router.add_get("/metrics", scrape)
+    add_probes(app, monitor.health, monitor.readiness, monitor.telemetry)
     app.router.add_get("/ui", _file("dashboard.html"))
     for name in FILES:
         app.router.add_get(f"/ui/{name}", _file(name))

@@ -21,6 +21,7 @@ from inferwatch.streams.alerting.message import Change, compose
 from inferwatch.streams.alerting.outbox import Delivery, Parcel, Status
 from inferwatch.streams.alerting.rules import evaluate
 from inferwatch.streams.ports import Notifier, Store
+from inferwatch.streams.telemetry import DELIVERIES, EVENT_TO_ALERT, SILENT, TRANSITIONS, Recorder
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class Alerting:
         clock: for due times and the time of decisions.
         score_thresholds: score name -> from which score on a row counts, for the messages' SQL and words; without an
             entry a score's metrics are explained from ``window_metrics``.
+        recorder: is told transitions, deliveries and how long an alert took.
     """
 
     def __init__(
@@ -71,12 +73,14 @@ class Alerting:
         notifiers: Mapping[str, Notifier],
         clock: Clock,
         score_thresholds: Mapping[str, float] | None = None,
+        recorder: Recorder = SILENT,
     ) -> None:
         self._settings = settings
         self._store = store
         self._notifiers = notifiers
         self._clock = clock
         self._thresholds = dict(score_thresholds or {}) | settings.detectors.thresholds
+        self._recorder = recorder
         self._rules = {rule.name: rule for rule in settings.rules}
         self._owner = uuid4().hex
         self._everyone = tuple(receiver.name for receiver in settings.receivers)
@@ -109,6 +113,8 @@ class Alerting:
         if fresh:
             rows = history.table(fresh, self._clock.now())
             self._store.insert("alerts_raw", rows, token=_token("alerts", window, (one.id for one in fresh)))
+            for one in fresh:
+                self._recorder.add(TRANSITIONS, 1, one.rule, one.to_state)
         found = [*past.recorded.values(), *fresh]
         self._put_into_outbox(window, [one for one in found if one.to_state in TOLD], judged)
         return sorted(found, key=lambda one: (one.rule, one.fingerprint))
@@ -226,6 +232,8 @@ class Alerting:
             status, reason, retry_after = Status.RETRYING, f"unexpected {type(error).__name__}", None
         else:
             self._failures.pop(parcel.receiver, None)
+            waited = (self._clock.now() - note.at).total_seconds()
+            self._recorder.observe(EVENT_TO_ALERT, [waited], parcel.receiver)
             self._result(parcel, attempt, Status.SENT, "")
             await self._record()
             return Status.SENT
@@ -245,6 +253,7 @@ class Alerting:
             logger.error("alert %s will not reach receiver %s: %s", parcel.alert_id, parcel.receiver, error)
         elif status is Status.RETRYING:
             logger.warning("alert %s: %s; again in %.0f s", parcel.alert_id, error, wait.total_seconds())
+        self._recorder.add(DELIVERIES, 1, parcel.receiver, status)
         self._unrecorded.append(
             Delivery(parcel.id, parcel.receiver, attempt, status, error, now + wait, now, self._owner)
         )
