@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
 
+from inferwatch.schemas.rules import BLIND
+
 GROUP = "inferwatch.detectors"
 
 FIXED = (
     "inferences",
+    BLIND,
     "error.rate",
     "latency_ms.p50",
     "latency_ms.p95",

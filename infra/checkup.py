@@ -198,7 +198,12 @@ def _models(settings: Settings, clock: Clock) -> Iterator[Finding]:
 
 def _receivers(settings: Settings, clock: Clock) -> Iterator[Finding]:
     if not settings.rules:
-        yield Finding(Level.WARN, "rules", "there are none, so nothing will ever alert", "add some under rules")
+        yield Finding(
+            Level.WARN,
+            "rules",
+            "there are none, so nothing will ever alert but a score that goes blind",
+            "add some under rules",
+        )
     if not settings.receivers:
         text = "there are none: alerts are seen in the dashboard and in SQL only"
         yield Finding(Level.WARN, "receivers", text, "add some under receivers")

@@ -281,7 +281,7 @@ class _Reading:
 
 def _warnings(settings: Settings) -> Iterator[tuple[Place, str]]:
     if not settings.rules:
-        yield ("rules",), "there are none, so nothing will ever alert"
+        yield ("rules",), "there are none, so nothing will ever alert but a score that goes blind"
     if settings.rules and not settings.receivers:
         yield ("receivers",), "there are none: alerts will be seen in the dashboard and in SQL only"
     used = {name for rule in settings.rules for name in rule.receivers}

@@ -111,3 +111,22 @@ class Rule(BaseModel):
         if self.when.holds(self.resolve_when.threshold) and self.resolve_when.holds(self.when.threshold):
             raise ValueError(f"resolve_when '{self.resolve_when}' and when '{self.when}' can hold at once")
         return self
+
+
+BLIND = "blind"
+"""The metric of an application that says how much of what its scores covered they do not cover any more."""
+BLIND_RULE = Rule(
+    name="inferwatch-blind",
+    metric=BLIND,
+    when=Condition(operator=">", threshold=0.5),
+    resolve_when=Condition(operator="<", threshold=0.25),
+    severity=Severity.ERROR,
+    title="Blind: rows stay without a score",
+    description=(
+        "Rules on this score see only the rows that are left, so silence from them means nothing until this resolves. "
+        "'detector failed' and 'encoder failed': the service's log and inferwatch_errors_total have the error. Any "
+        "other reason is about the logs: does the application still send what the score reads (contexts, outputs), or "
+        "has it been changed since?"
+    ),
+)
+"""Exists without being written down; a rule of this name replaces it, ``monitoring.blind_alert: false`` removes it."""

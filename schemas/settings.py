@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from inferwatch.schemas.rules import Duration, Rule
+from inferwatch.schemas.rules import BLIND_RULE, Duration, Rule
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 """Largest Kafka record taken and sent; topics and brokers we make allow as much."""
@@ -264,6 +264,12 @@ class Settings(Section):
     receivers: tuple[Receiver, ...] = ()
     web: WebSettings = WebSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
+
+    @property
+    def active_rules(self) -> tuple[Rule, ...]:
+        """The rules that are evaluated: those written down, and the one on blindness unless it is off or replaced."""
+        replaced = any(rule.name == BLIND_RULE.name for rule in self.rules)
+        return self.rules if replaced or not self.monitoring.blind_alert else (*self.rules, BLIND_RULE)
 
     @model_validator(mode="after")
     def _names_meet(self) -> Settings:

@@ -23,6 +23,7 @@ from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import ALL, EPOCH, Window, floor, sliding
 from inferwatch.streams.aggregate import IN_WINDOW, aggregate
+from inferwatch.streams.blind import BlindWatch
 from inferwatch.streams.drift import DriftWatch
 from inferwatch.streams.ports import Source, Store
 from inferwatch.streams.progress import Arrivals, ProgressWatch
@@ -85,6 +86,7 @@ class Closer:
         self._clock = clock
         self._alerting = alerting
         self._thresholds = thresholds
+        self._blind = BlindWatch(store, settings.windows, list(thresholds))
         self._drift = DriftWatch(store, References(store, clock), settings.drift, encoder_revision)
         self._source = source
         self._recorder = recorder
@@ -255,6 +257,7 @@ class Closer:
         totals = {metric.series.application: metric.total for metric in metrics if metric.series.dimension == ALL}
         for application, total in sorted(totals.items()):
             metrics += self._drift.measure(window, application, total, late=late)
+        metrics += self._blind.measure(window, totals)
         return Publication(
             window, revision, sum(totals.values()), 0, tuple(replace(metric, revision=revision) for metric in metrics)
         )

@@ -28,11 +28,11 @@ def check(file: Path | None) -> None:
     if path is None:
         raise Misconfigured("no FILE given, and no configuration file found: name one, or use -c")
     settings, warnings = check_configuration(path, here.environ)
-    for rule in settings.rules:
+    for rule in settings.active_rules:
         scope = ", ".join(rule.applications) or "every application"
         by = f" by {rule.group_by[0]}" if rule.group_by else ""
         to = ", ".join(rule.receivers) or ", ".join(one.name for one in settings.receivers) or "nobody"
         click.echo(f"{rule.name}: {rule.metric} {rule.when} for {rule.hold}{by}, {scope}; {rule.severity} to {to}")
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
-    click.echo(f"{path}: {len(settings.rules)} rules, correct")
+    click.echo(f"{path}: {len(settings.active_rules)} rules, correct")

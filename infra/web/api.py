@@ -89,7 +89,7 @@ class Api:
                 "applications": rule.applications,
                 "group_by": rule.group_by,
             }
-            for rule in self._settings.rules
+            for rule in self._settings.active_rules
         ]
         extra = {"service": self._status(), "rules": rules, "url": self._settings.web.url}
         return answer(found | extra | {"receivers": [one.name for one in self._settings.receivers]})

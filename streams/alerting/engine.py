@@ -81,7 +81,7 @@ class Alerting:
         self._clock = clock
         self._thresholds = dict(score_thresholds or {}) | settings.detectors.thresholds
         self._recorder = recorder
-        self._rules = {rule.name: rule for rule in settings.rules}
+        self._rules = {rule.name: rule for rule in settings.active_rules}
         self._owner = uuid4().hex
         self._everyone = tuple(receiver.name for receiver in settings.receivers)
         self._unrecorded: list[Delivery] = []
@@ -106,7 +106,7 @@ class Alerting:
         past = history.load(self._store, list(self._rules), window.end)
         fresh: list[Transition] = []
         judged: dict[str, WindowMetric] = {}
-        for verdict in evaluate(self._settings.rules, window, first, past.before):
+        for verdict in evaluate(tuple(self._rules.values()), window, first, past.before):
             judged[verdict.fingerprint] = verdict.metric
             if verdict.fingerprint not in past.recorded and verdict.fingerprint not in past.later:
                 fresh.extend(verdict.transitions)

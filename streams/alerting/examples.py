@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from inferwatch.schemas.metrics import WindowMetric
-from inferwatch.schemas.rules import Rule
+from inferwatch.schemas.rules import BLIND, Rule
 from inferwatch.schemas.windows import ALL, OTHER, SeriesKey
 from inferwatch.streams.aggregate import IN_WINDOW, capped_segments, segment_expression
 from inferwatch.streams.alerting.wording import number
@@ -45,6 +45,13 @@ def examples(
         return {}
     if rule.metric.startswith("drift."):
         return {metric.series: _named(store, metric) for metric in metrics}
+    if rule.metric == BLIND:
+        unscored: dict[SeriesKey, tuple[str, ...]] = {}
+        for score in sorted({str(metric.detail["score"]) for metric in metrics if "score" in metric.detail}):
+            own = [metric for metric in metrics if metric.detail.get("score") == score]
+            uncovered = rule.model_copy(update={"metric": f"{score}.coverage"})
+            unscored |= examples(store, uncovered, own, thresholds, max_values)
+        return unscored
     ordering = _ordering(rule.metric, thresholds)
     if ordering is None:
         return {}

@@ -12,7 +12,7 @@ from typing import Any
 from inferwatch.schemas.alerts import Notification, State, Transition
 from inferwatch.schemas.errors import Permanent
 from inferwatch.schemas.metrics import WindowMetric
-from inferwatch.schemas.rules import Rule
+from inferwatch.schemas.rules import BLIND, Rule
 from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import SeriesKey
 from inferwatch.streams.alerting.examples import examples
@@ -131,6 +131,8 @@ def _what(metric: WindowMetric, thresholds: Mapping[str, float]) -> str:
     when = between(metric.window.start, metric.window.end)
     if metric.metric.startswith("drift."):
         return _drift(metric, value, when)
+    if metric.metric == BLIND:
+        return _blind(metric, value, when)
     if metric.metric == "error.rate":
         return f"{value} of calls ({hits}) failed {when}."
     if metric.metric == "inferences":
@@ -153,6 +155,19 @@ def _drift(metric: WindowMetric, value: str, when: str) -> str:
     return f"{metric.n:,} {field}s {when} compared with {against}: {measured}."
 
 
+def _blind(metric: WindowMetric, value: str, when: str) -> str:
+    """Say which score is gone, by how much and why: ``hallucination covered 3 of 204 rows (1.5 %) …``."""
+    said = metric.detail
+    if "score" not in said:
+        return f"The scores covered what they usually do {when}." if metric.value == 0 else f"{value} is blind {when}."
+    share = number(said["scored"] / said["rows"], BLIND)
+    why = ", ".join(f"{reason} ({rows:,} rows)" for reason, rows in said["reasons"])
+    return (
+        f"The score {said['score']} covered {said['scored']:,} of {said['rows']:,} rows ({share}) {when}; "
+        f"the others have none because: {why}."
+    )
+
+
 def _by_chance(metric: WindowMetric) -> str:
     """Say what a p-value means to somebody who has just woken up."""
     if not metric.metric.endswith(".p_value") or not 0 < metric.value <= 0.1:
@@ -161,6 +176,9 @@ def _by_chance(metric: WindowMetric) -> str:
 
 
 def _reference(metric: WindowMetric, usual: tuple[float, int]) -> str:
+    if metric.metric == BLIND:
+        before = metric.detail.get("before")
+        return "" if before is None else f"{number(before, BLIND)} of rows in the windows before"
     mean, windows = usual
     if not windows:
         return ""

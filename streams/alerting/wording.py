@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from math import isnan
 
-from inferwatch.schemas.rules import Rule
+from inferwatch.schemas.rules import BLIND, Rule
 
-SHARES = (".rate", ".coverage")
+SHARES = (".rate", ".coverage", BLIND)
 UNITS = {"latency_ms": " ms", "input_tokens": " tokens", "output_tokens": " tokens", "output_chars": " characters"}
 SUBJECTS = {
     "toxicity.input.rate": "Toxic inputs",
@@ -18,6 +18,7 @@ SUBJECTS = {
     "latency_ms.p50": "Median latency",
     "latency_ms.p95": "Slow answers (p95 latency)",
     "inferences": "Number of inferences",
+    BLIND: "Rows stay without a score",
     "input_tokens.mean": "Input tokens per call",
     "output_tokens.mean": "Output tokens per call",
     "output_chars.mean": "Length of outputs",
