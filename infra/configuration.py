@@ -230,11 +230,12 @@ class _Reading:
                 text = f"must be one of the installed detectors {known}, got {name!r}{_meant(name, installed)}"
                 self.faults.append((("detectors", "enabled", i), text))
         thresholds = detectors.get("thresholds") if isinstance(detectors, dict) else None
+        budgets = detectors.get("budgets") if isinstance(detectors, dict) else None
         for kind in ("rules", "receivers"):
             self._check_unique(kind)
         if not isinstance(rules, list):
             rules = []
-        if (not rules and not thresholds) or not set(enabled) <= set(installed):
+        if (not rules and not thresholds and not budgets) or not set(enabled) <= set(installed):
             return
         try:
             scores = list(catalogue.scores(enabled))
@@ -245,10 +246,25 @@ class _Reading:
             if name not in scores:
                 text = f"must be a score of an enabled detector ({', '.join(scores)}){_meant(name, scores)}"
                 self.faults.append((("detectors", "thresholds", name), text))
+        if isinstance(budgets, dict):
+            self._check_budgets(budgets, enabled)
         metrics = catalogue.metrics(scores, _texts(self.data.get("drift"), "fields", DriftSettings().fields))
         for i, rule in enumerate(rules):
             if isinstance(rule, dict):
                 self._check_rule(("rules", i), rule, metrics)
+
+    def _check_budgets(self, budgets: dict[str, Any], enabled: tuple[str, ...]) -> None:
+        guides = list(catalogue.scores(name for name in enabled if name not in budgets))
+        for name, budget in budgets.items():
+            place = ("detectors", "budgets", name)
+            if name not in enabled:
+                text = f"must be an enabled detector ({', '.join(enabled)}){_meant(name, enabled)}"
+                self.faults.append((place, text))
+            guide = budget.get("guide") if isinstance(budget, dict) else None
+            if isinstance(guide, str) and guide not in guides:
+                known = ", ".join(guides) or "there is none"
+                text = f"must be a score of an enabled detector without a budget ({known}), got {guide!r}"
+                self.faults.append(((*place, "guide"), text + _meant(guide, guides)))
 
     def _check_rule(self, place: Place, rule: dict[str, Any], metrics: list[str]) -> None:
         metric = rule.get("metric")

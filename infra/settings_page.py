@@ -64,6 +64,8 @@ def _table(title: str, model: type[BaseModel], before: str = "", level: str = "#
             below.append((f"{title}.{name}", inner))
             continue
         key = info.alias or name
+        if (item := _mapped(info.annotation)) is not None:
+            below.append((f"{title}.{name}.<name>", item))
         yield f"| `{key}` | {_kind(info)} | {_default(info)} | {info.description or ''} |"
     yield ""
     for inner_title, inner in below:
@@ -81,11 +83,17 @@ def _kind(info: FieldInfo) -> str:
         choices = choices_of(get_args(one)[0])
         return f"list of {' '.join(f'`{choice}`' for choice in choices)}" if choices else "list of texts"
     if get_origin(one) is dict:
-        return "mapping of numbers"
+        return "mapping of numbers" if _mapped(annotation) is None else "mapping of names, see below"
     names = {str: "text", int: "whole number", float: "number", bool: "`true` `false`", timedelta: "duration"}
     if one is Condition:
         return 'comparison, such as `"> 2 %"`'
     return names.get(one, str(one)) + _bounds(info)
+
+
+def _mapped(annotation: Any) -> type[BaseModel] | None:
+    """Return the model that a mapping's values are read as."""
+    one = alternatives(annotation)[0]
+    return model_of(item_of(one), None) if get_origin(one) is dict else None
 
 
 def _bounds(info: FieldInfo) -> str:

@@ -35,8 +35,8 @@ class WindowMetric:
         return not isnan(self.value)
 
 
-def wilson(hits: int, n: int, z: float = 1.959963984540054) -> tuple[float, float]:
-    """Return the Wilson score interval of a rate ``hits / n``; (NaN, NaN) for ``n == 0``.
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    """Return the 95 % Wilson score interval of a rate ``hits / n``; (NaN, NaN) for ``n == 0``.
 
     References: E. B. Wilson (1927), "Probable inference, the law of succession, and statistical
     inference", JASA 22. Holds its coverage for small ``n`` and for rates near 0, unlike the normal interval.
@@ -49,7 +49,11 @@ def wilson(hits: int, n: int, z: float = 1.959963984540054) -> tuple[float, floa
         raise ValueError(f"hits must be within 0..n, got hits={hits} n={n}")
     if n == 0:
         return nan, nan
-    rate = hits / n
+    return score_interval(hits / n, n)
+
+
+def score_interval(rate: float, n: float, z: float = 1.959963984540054) -> tuple[float, float]:
+    """Return Wilson's interval of a ``rate`` that is as certain as one seen in ``n`` rows; ``n`` need not be whole."""
     centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
     half = z * sqrt(rate * (1 - rate) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     return max(0.0, centre - half), min(1.0, centre + half)

@@ -89,11 +89,36 @@ class EncoderSettings(Section):
     cache_texts: int = Field(default=50_000, ge=0, description="Distinct texts whose vectors are remembered.")
 
 
+class BudgetSettings(Section):
+    """How much of the traffic a dear detector scores. Rates and means are weighted, so that they speak of all of it."""
+
+    share: float = Field(ge=0.0001, le=1, description="Expected share of the rows that it scores.")
+    floor: float | None = Field(
+        default=None, ge=0.0001, le=1, description="Least probability of being scored; null: half of `share`."
+    )
+    guide: str | None = Field(
+        default=None, description="A score of a detector without a budget; where it is high, more rows are scored."
+    )
+
+    @property
+    def lowest(self) -> float:
+        return self.share / 2 if self.floor is None else self.floor
+
+    @model_validator(mode="after")
+    def _floor_within_share(self) -> BudgetSettings:
+        if self.lowest > self.share:
+            raise ValueError(f"floor must be at most share ({self.share:g}), got {self.lowest:g}")
+        return self
+
+
 class DetectorSettings(Section):
     """Which detectors run, and from which score on a row counts as a hit in ``<score>.rate``."""
 
     enabled: tuple[str, ...] = ("toxicity", "hallucination")
     thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
+    budgets: dict[str, BudgetSettings] = Field(
+        default_factory=dict, description="By detector; one without a budget scores every row."
+    )
 
 
 class DriftSettings(Section):

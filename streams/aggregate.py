@@ -2,20 +2,28 @@
 
 The numbers are a pure function of the rows, bit for bit: counts are integers, means are sums of decimals (exact
 whatever the order in which threads add them), quantiles are exact order statistics.
+
+Rates and means of a detector with a budget are estimates from its sampled rows (see ``estimates``). A row that was not
+sampled is not missing: ``coverage`` is the share of rows that got a score where one was asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from math import nan, sqrt
 from typing import Any
 
 from inferwatch.schemas.metrics import WindowMetric, wilson
 from inferwatch.schemas.settings import SegmentSettings
 from inferwatch.schemas.windows import ALL, OTHER, SeriesKey, Window
+from inferwatch.streams.estimates import Sums, effective_size, estimate, mean_interval, rate_interval
 from inferwatch.streams.ports import Store
+from inferwatch.streams.sampling import NOT_SAMPLED
 
 IN_WINDOW = "timestamp >= {start:DateTime64(3, 'UTC')} AND timestamp < {end:DateTime64(3, 'UTC')}"
+
+_SUMS = ("aw", "aww", "w", "ww", "wh", "wwh", "wx", "wwx", "wwxx")
+"""Sums over the scored rows (with ``a``: over those asked for a score): w weight, h hit, x score, as products."""
 
 _FIXED = """
     count() AS total,
@@ -44,14 +52,34 @@ def aggregate(
             A row without a value is in no segment of that dimension.
         thresholds: score name -> from which score on a row counts as a hit in ``<score>.rate``.
     """
+    span = {"start": window.start, "end": window.end}
+    weighted = _weighted(store, span)
     found: list[WindowMetric] = []
     for dimension in (ALL, *segments.dimensions):
-        sql, parameters = _query(dimension, segments.max_values, thresholds)
-        rows = store.query(sql, parameters | {"start": window.start, "end": window.end})
+        sql, parameters = _query(dimension, segments.max_values, thresholds, weighted)
+        rows = store.query(sql, parameters | span)
         for row in rows.to_pylist():
             series = SeriesKey(row["application"], dimension, row["segment"])
             found.extend(_metrics(window, series, row, thresholds))
     return found
+
+
+def _weighted(store: Store, span: Mapping[str, Any]) -> frozenset[str]:
+    """Return the scores of which some rows of the window were sampled, as the rows themselves say."""
+    rows = store.query(
+        f"SELECT DISTINCT arrayJoin(mapKeys(inclusion)) AS score FROM inferences WHERE {IN_WINDOW}", span
+    )
+    return frozenset(str(row["score"]) for row in rows.to_pylist())
+
+
+def weight_expression(score: str) -> str:
+    """Return for how many rows a row counts; ``score`` is the SQL of the score's name."""
+    return f"if(inclusion[{score}] > 0, 1 / toFloat64(inclusion[{score}]), 1)"
+
+
+def asked_expression(score: str) -> str:
+    """Return whether the row was one to score: all rows are, but those that a budget passed over."""
+    return f"abstained[{score}] != '{NOT_SAMPLED}'"
 
 
 def segment_expression(dimension: str) -> str:
@@ -74,7 +102,9 @@ def capped_segments(dimension: str) -> tuple[str, str]:
     return kept, f"if((application, {value}) IN kept, {value}, '{OTHER}')"
 
 
-def _query(dimension: str, max_values: int, thresholds: Mapping[str, float]) -> tuple[str, dict[str, Any]]:
+def _query(
+    dimension: str, max_values: int, thresholds: Mapping[str, float], weighted: Collection[str]
+) -> tuple[str, dict[str, Any]]:
     parameters: dict[str, Any] = {}
     columns = [_FIXED]
     for place, (name, threshold) in enumerate(thresholds.items()):
@@ -87,6 +117,15 @@ def _query(dimension: str, max_values: int, thresholds: Mapping[str, float]) -> 
             f"sumIf(toDecimal128({score}, 12), {scored}) AS sum{place}",
             f"sumIf(toDecimal128(toFloat64({score}) * {score}, 12), {scored}) AS squares{place}",
         ]
+        if name in weighted:
+            weight, asked = weight_expression(f"{{name{place}:String}}"), asked_expression(f"{{name{place}:String}}")
+            value, hit = f"toFloat64({score})", f"({score} >= {{threshold{place}:Float64}})"
+            columns.append(f"countIf({asked}) AS asked{place}")
+            for kind in _SUMS:
+                factors = {"w": weight, "h": hit, "x": value}
+                term = " * ".join(factors[factor] for factor in kind.removeprefix("a"))
+                rows = asked if kind.startswith("a") else scored
+                columns.append(f"sumIf(toDecimal128({term}, 12), {rows}) AS {kind}{place}")
     body = ", ".join(columns)
     if dimension == ALL:
         return (
@@ -123,10 +162,26 @@ def _metrics(
     yield metric("cost_usd.sum", float(row["cost_sum"] or 0), row["cost_n"])
     for place, name in enumerate(thresholds):
         n = int(row[f"n{place}"])
-        yield rate(f"{name}.coverage", n, total)
+        asked = int(row.get(f"asked{place}", total))
+        if row.get(f"aww{place}", asked) != asked:  # with every weight 1 the plain numbers are the same
+            for kind, sums, bounds in _weighted_sums(place, row, n, asked):
+                detail = {"weighted": True, "effective_n": round(effective_size(sums), 1)} if sums.n else {}
+                value = estimate(sums)
+                yield WindowMetric(window, series, f"{name}.{kind}", value, sums.n, total, *bounds(sums), detail=detail)
+            continue
+        yield rate(f"{name}.coverage", n, asked)
         yield rate(f"{name}.rate", int(row[f"hits{place}"]), n)
         mean = float(row[f"sum{place}"]) / n if n else nan
         yield metric(f"{name}.mean", mean, n, _interval(mean, float(row[f"squares{place}"]), n))
+
+
+def _weighted_sums(
+    place: int, row: Mapping[str, Any], n: int, asked: int
+) -> Iterator[tuple[str, Sums, Callable[[Sums], tuple[float, float]]]]:
+    aw, aww, w, ww, wh, wwh, wx, wwx, wwxx = (float(row[f"{kind}{place}"] or 0) for kind in _SUMS)
+    yield "coverage", Sums(asked, aw, aww, w, ww, ww), rate_interval
+    yield "rate", Sums(n, w, ww, wh, wwh, wwh), rate_interval
+    yield "mean", Sums(n, w, ww, wx, wwx, wwxx), mean_interval
 
 
 def _interval(mean: float, squares: float, n: int) -> tuple[float, float]:

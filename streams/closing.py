@@ -25,6 +25,7 @@ from inferwatch.schemas.windows import ALL, EPOCH, Window, floor, sliding
 from inferwatch.streams.aggregate import IN_WINDOW, aggregate
 from inferwatch.streams.blind import BlindWatch
 from inferwatch.streams.drift import DriftWatch
+from inferwatch.streams.plans import Planner
 from inferwatch.streams.ports import Source, Store
 from inferwatch.streams.progress import Arrivals, ProgressWatch
 from inferwatch.streams.publication import Publication
@@ -88,6 +89,7 @@ class Closer:
         self._thresholds = thresholds
         self._blind = BlindWatch(store, settings.windows, list(thresholds))
         self._drift = DriftWatch(store, References(store, clock), settings.drift, encoder_revision)
+        self._planner = Planner(store, settings.detectors.budgets, clock)
         self._source = source
         self._recorder = recorder
         self._stalled: set[tuple[str, int]] = set()
@@ -266,6 +268,7 @@ class Closer:
         self._store.insert("window_metrics_raw", found.metric_rows(self._clock.now()), token=found.token)
         if not late:
             self._alerting.decide(found.window, found.metrics)
+            self._planner.plan(found.window)
         self._store.insert("windows_raw", found.window_row(self._clock.now()), token=found.token)
         self.closed += 1
         self._recorder.add(REVISED if late else CLOSED, 1)

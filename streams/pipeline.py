@@ -6,7 +6,8 @@
 ``prepare`` is arithmetic and may run while an earlier batch is being committed. ``commit`` is idempotent: a
 record's row is a function of the record, its sorting key (application, timestamp, id) does not depend on the
 batch it came in, and the views read one row per key. So a batch may be delivered again, whole or cut
-differently, after any crash, and no number in a view changes.
+differently, after any crash, and no number in a view changes. (Which rows a detector with a budget scores depends on
+the sampling plan as well: see ``plans``.)
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from inferwatch.schemas.settings import Settings
 from inferwatch.streams import rows
 from inferwatch.streams.decode import decode
 from inferwatch.streams.duplicates import find_duplicates
+from inferwatch.streams.plans import Plans
 from inferwatch.streams.ports import DeadLetter, RawRecord, Store
 from inferwatch.streams.redact import redact
 from inferwatch.streams.scoring import Scoring
@@ -46,11 +48,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A scored batch, ready to be committed. ``vectors`` maps a drift field to (entries, dim) float32."""
+    """A scored batch, ready to be committed. ``vectors`` maps a drift field to (entries, dim) float32.
+
+    ``inclusion`` maps a score of a detector with a budget to the (entries,) probabilities of being scored.
+    """
 
     records: tuple[RawRecord, ...]
     entries: tuple[Entry, ...]
     scores: tuple[Scores, ...]
+    inclusion: dict[str, F32]
     vectors: dict[str, F32]
     dead_letters: tuple[DeadLetter, ...]
 
@@ -63,7 +69,7 @@ class Pipeline:
         encoder: the one sentence encoder.
         detectors: each scores every record or abstains.
         store: where the rows go.
-        clock: stamps ``ingested_at``; no number depends on it.
+        clock: stamps ``ingested_at`` and says when to read sampling plans again.
         recorder: is told how much went through and how long it took.
     """
 
@@ -82,7 +88,15 @@ class Pipeline:
         self._store = store
         self._clock = clock
         self._recorder = recorder
-        self._scoring = Scoring(encoder, self._detectors, settings.drift.fields, clock, recorder)
+        self._scoring = Scoring(
+            encoder,
+            self._detectors,
+            settings.drift.fields,
+            settings.detectors.budgets,
+            Plans(store, settings.detectors.budgets, clock),
+            clock,
+            recorder,
+        )
 
     def prepare(self, records: Sequence[RawRecord]) -> Prepared:
         """Decode and score ``records``. Unreadable ones become dead letters; they never raise."""
@@ -94,10 +108,10 @@ class Pipeline:
                 entries.append(self._read(record))
             except InvalidRecord as error:
                 letters.append(DeadLetter(record, error.reason, error.detail))
-        scored = self._scoring.score([entry.item for entry in entries])
+        scored = self._scoring.score([entry.log for entry in entries], [entry.item for entry in entries])
         self._recorder.add(SCORED, len(entries))
         self._recorder.observe(BATCH_SCORING, [self._clock.monotonic() - started])
-        return Prepared(tuple(records), tuple(entries), scored.scores, scored.vectors, tuple(letters))
+        return Prepared(tuple(records), tuple(entries), scored.scores, scored.inclusion, scored.vectors, tuple(letters))
 
     def commit(self, prepared: Prepared) -> tuple[DeadLetter, ...]:
         """Insert a prepared batch and return every dead letter of it, duplicates included.

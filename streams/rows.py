@@ -76,6 +76,9 @@ def inferences(
     for name in ("input_tokens", "output_tokens", "cache_read_tokens", "reasoning_tokens"):
         columns[name] = pa.array([getattr(log.usage, name) for log in logs], pa.uint32())
     columns |= _scores(prepared, kept, text)
+    chances = [(name, probabilities.tolist()) for name, probabilities in prepared.inclusion.items()]
+    inclusion = [[(name, probabilities[row]) for name, probabilities in chances] for row in kept]
+    columns["inclusion"] = pa.array(inclusion, pa.map_(pa.string(), pa.float32()))
     return pa.table(columns)
 
 

@@ -287,7 +287,8 @@ def _number_of(transition: Transition, window: Window, judged: WindowMetric | No
         return judged
     segments = [(name, value) for name, value in transition.labels.items() if name != "application"]
     series = SeriesKey(transition.labels["application"], *(segments[0] if segments else ()))
-    return WindowMetric(window, series, transition.metric, transition.value, transition.n, transition.n)
+    detail = {"weighted": True} if transition.detail.get("weighted") else {}
+    return WindowMetric(window, series, transition.metric, transition.value, transition.n, transition.n, detail=detail)
 
 
 def _token(table: str, window: Window, ids: Iterable[str]) -> str:

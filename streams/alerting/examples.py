@@ -11,7 +11,7 @@ import orjson
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.rules import BLIND, Rule
 from inferwatch.schemas.windows import ALL, OTHER, SeriesKey
-from inferwatch.streams.aggregate import IN_WINDOW, capped_segments, segment_expression
+from inferwatch.streams.aggregate import IN_WINDOW, asked_expression, capped_segments, segment_expression
 from inferwatch.streams.alerting.wording import number
 from inferwatch.streams.ports import Store
 
@@ -97,7 +97,7 @@ def _ordering(metric: str, thresholds: Mapping[str, float]) -> tuple[str, str, s
         return None
     text = "input" if family.endswith(".input") else "output"
     if kind == "coverage":
-        return "1", text, "NOT mapContains(scores, {score:String})"
+        return "1", text, f"NOT mapContains(scores, {{score:String}}) AND {asked_expression('{score:String}')}"
     return "scores[{score:String}]", text, "mapContains(scores, {score:String})"
 
 

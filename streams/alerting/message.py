@@ -128,6 +128,10 @@ def _what(metric: WindowMetric, thresholds: Mapping[str, float]) -> str:
     """Say in one sentence what the number is and when: ``12.3 % of inferences (25 of 204 scored) …``."""
     family, _, kind = metric.metric.rpartition(".")
     value, hits = number(metric.value, metric.metric), f"{round(metric.value * metric.n):,} of {metric.n:,}"
+    if metric.detail.get("weighted"):
+        low, high = number(metric.ci_low, metric.metric), number(metric.ci_high, metric.metric)
+        between_them = "" if isnan(metric.ci_low) else f"{low} to {high}, "
+        hits = f"{between_them}from a sample of {metric.n:,}"
     when = between(metric.window.start, metric.window.end)
     if metric.metric.startswith("drift."):
         return _drift(metric, value, when)
@@ -140,7 +144,8 @@ def _what(metric: WindowMetric, thresholds: Mapping[str, float]) -> str:
     if metric.metric == "latency_ms.p95":
         return f"The slowest 5 % of {metric.n:,} calls took {value} or more {when}."
     if family in thresholds and kind == "rate":
-        return f"{value} of inferences ({hits} scored) reached {thresholds[family]:g} for {family} {when}."
+        scored = hits if metric.detail.get("weighted") else f"{hits} scored"
+        return f"{value} of inferences ({scored}) reached {thresholds[family]:g} for {family} {when}."
     if family in thresholds and kind == "coverage":
         return f"{value} of inferences ({hits}) could be scored for {family} {when}."
     return f"{metric.metric} was {value} over {metric.n:,} inferences {when}."

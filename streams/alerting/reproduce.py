@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.windows import ALL, OTHER
-from inferwatch.streams.aggregate import segment_expression
+from inferwatch.streams.aggregate import asked_expression, segment_expression, weight_expression
 
 _PLAIN = frozenset(" _.,:/@+=-")
 
@@ -21,6 +21,9 @@ EXPRESSIONS = {
     "output_chars.mean": "sum(output_chars) / count()",
     "cost_usd.sum": "sum(toDecimal128(cost_usd, 9))",
 }
+
+ESTIMATE = "sum(w * x) / sum(w) + (sum(w * (w - 1) * x) - sum(w * x) / sum(w) * sum(w * (w - 1))) / (sum(w) * sum(w))"
+"""The weighted mean of x less its bias, as ``streams.estimates`` has it."""
 
 
 def literal(text: str) -> str:
@@ -62,6 +65,21 @@ def expression(metric: str, thresholds: Mapping[str, float]) -> str | None:
             return None
 
 
+def _sampled(metric: str, thresholds: Mapping[str, float]) -> tuple[str, str] | None:
+    """Return what a row counts as, and which rows count, for a number estimated from sampled rows."""
+    name, _, kind = metric.rpartition(".")
+    score, scored = f"scores[{literal(name)}]", f"mapContains(scores, {literal(name)})"
+    match kind:
+        case "rate":
+            return f"{score} >= {thresholds[name]!r}", scored
+        case "mean":
+            return f"toFloat64({score})", scored
+        case "coverage":
+            return scored, asked_expression(literal(name))
+        case _:
+            return None
+
+
 def reproduce(metric: WindowMetric, thresholds: Mapping[str, float], max_values: int) -> str:
     """Return one SELECT whose first column is ``metric.value``.
 
@@ -93,4 +111,13 @@ def reproduce(metric: WindowMetric, thresholds: Mapping[str, float], max_values:
             )
         else:
             where += f" AND {column} = {literal(series.value)}"
-    return f"SELECT {found} AS value\nFROM inferences\nWHERE {where}"
+    sampled = _sampled(metric.metric, thresholds) if metric.detail.get("weighted") else None
+    if sampled is None:
+        return f"SELECT {found} AS value\nFROM inferences\nWHERE {where}"
+    counts, which = sampled
+    name = metric.metric.rpartition(".")[0]
+    return (
+        f"SELECT least(1, greatest(0, {ESTIMATE})) AS value\n"
+        f"FROM (SELECT {weight_expression(literal(name))} AS w, {counts} AS x\n"
+        f"FROM inferences\nWHERE {where}\n  AND {which})"
+    )

@@ -43,6 +43,8 @@ def step(
     if target is state.state or since is None:
         return following, []
     detail: dict[str, Any] = {"window_start": window.start.isoformat(), "total": metric.total}
+    if metric.detail.get("weighted"):
+        detail["weighted"] = True
     transition = Transition(
         id=transition_id(fingerprint, window.end, target),
         alert_id=f"{fingerprint}-{since:%Y%m%dT%H%M%SZ}",

@@ -331,6 +331,33 @@ WHERE (window_start, window_end, revision, edition) IN (
 
 CREATE OR REPLACE VIEW watch.deliveries ON CLUSTER `main` AS SELECT * FROM watch.deliveries_raw FINAL;
 
+ALTER TABLE watch.inferences_raw ON CLUSTER `main`
+    ADD COLUMN IF NOT EXISTS inclusion Map(LowCardinality(String), Float32) AFTER abstained;
+
+CREATE TABLE IF NOT EXISTS watch.sampling_plans_raw ON CLUSTER `main` (
+    application LowCardinality(String),
+    detector LowCardinality(String),
+    effective_from DateTime64(3, 'UTC'),
+    budget LowCardinality(String),
+    counts Array(UInt64),
+    probabilities Array(Float32),
+    planned_at DateTime64(3, 'UTC')
+) ENGINE = ReplicatedReplacingMergeTree(planned_at)
+PARTITION BY toYYYYMM(effective_from)
+ORDER BY (effective_from, application, detector)
+TTL toDateTime(planned_at) + INTERVAL 400 DAY DELETE
+SETTINGS non_replicated_deduplication_window = 0;
+
+CREATE OR REPLACE VIEW watch.sampling_plans ON CLUSTER `main` AS SELECT * FROM watch.sampling_plans_raw FINAL;
+
+CREATE OR REPLACE VIEW watch.inferences ON CLUSTER `main` AS
+SELECT *,
+     
+    if(mapContains(scores, 'toxicity.input'), scores['toxicity.input'], NULL) AS toxicity_input,
+    if(mapContains(scores, 'toxicity.output'), scores['toxicity.output'], NULL) AS toxicity_output,
+    if(mapContains(scores, 'hallucination'), scores['hallucination'], NULL) AS hallucination
+FROM watch.inferences_raw FINAL SETTINGS do_not_merge_across_partitions_select_final = 1;
+
 ALTER TABLE watch.inferences_raw ON CLUSTER `main` DROP INDEX IF EXISTS by_id;
 
 ALTER TABLE watch.inferences_raw ON CLUSTER `main`

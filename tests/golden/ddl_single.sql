@@ -331,6 +331,33 @@ WHERE (window_start, window_end, revision, edition) IN (
 
 CREATE OR REPLACE VIEW inferwatch.deliveries  AS SELECT * FROM inferwatch.deliveries_raw FINAL;
 
+ALTER TABLE inferwatch.inferences_raw 
+    ADD COLUMN IF NOT EXISTS inclusion Map(LowCardinality(String), Float32) AFTER abstained;
+
+CREATE TABLE IF NOT EXISTS inferwatch.sampling_plans_raw  (
+    application LowCardinality(String),
+    detector LowCardinality(String),
+    effective_from DateTime64(3, 'UTC'),
+    budget LowCardinality(String),
+    counts Array(UInt64),
+    probabilities Array(Float32),
+    planned_at DateTime64(3, 'UTC')
+) ENGINE = ReplacingMergeTree(planned_at)
+PARTITION BY toYYYYMM(effective_from)
+ORDER BY (effective_from, application, detector)
+TTL toDateTime(planned_at) + INTERVAL 400 DAY DELETE
+SETTINGS non_replicated_deduplication_window = 0;
+
+CREATE OR REPLACE VIEW inferwatch.sampling_plans  AS SELECT * FROM inferwatch.sampling_plans_raw FINAL;
+
+CREATE OR REPLACE VIEW inferwatch.inferences  AS
+SELECT *,
+     
+    if(mapContains(scores, 'toxicity.input'), scores['toxicity.input'], NULL) AS toxicity_input,
+    if(mapContains(scores, 'toxicity.output'), scores['toxicity.output'], NULL) AS toxicity_output,
+    if(mapContains(scores, 'hallucination'), scores['hallucination'], NULL) AS hallucination
+FROM inferwatch.inferences_raw FINAL SETTINGS do_not_merge_across_partitions_select_final = 1;
+
 ALTER TABLE inferwatch.inferences_raw  DROP INDEX IF EXISTS by_id;
 
 ALTER TABLE inferwatch.inferences_raw 

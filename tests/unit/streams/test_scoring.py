@@ -8,13 +8,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from inferwatch.detectors.base import F32, Batch, Detector, Field, Item, Scores
 from inferwatch.infra.clickhouse.store import ClickHouseStore
 from inferwatch.schemas.clock import ManualClock
+from inferwatch.schemas.inference import InferenceLog
 from inferwatch.schemas.settings import Settings
 from inferwatch.streams.pipeline import Pipeline
+from inferwatch.streams.plans import Plans
 from inferwatch.streams.scoring import Scored, Scoring
 from inferwatch.streams.telemetry import ABSTENTIONS, ERRORS, EVENT_TO_ROW, SCORES, Histogram, Values
 from inferwatch.streams.telemetry import Counter as CounterMetric
@@ -55,6 +58,16 @@ class Words:
         return np.array([[len(text.split())] for text in texts], np.float32)
 
 
+class Untouched:
+    """Implements ``Store``; without budgets there is nothing to ask it."""
+
+    def insert(self, table: str, rows: pa.Table, *, token: str) -> None:
+        raise AssertionError(table)
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        raise AssertionError(sql)
+
+
 class Counting(Detector):
     """A tenth of the words of the output."""
 
@@ -76,8 +89,15 @@ class Counting(Detector):
 
 def run(outputs: Sequence[str], fails: Callable[[Sequence[str]], Exception | None]) -> tuple[Scored, Tally, Words]:
     tally, encoder = Tally(), Words(fails)
-    scored = Scoring(encoder, [Counting()], ["output"], CLOCK, tally).score([Item(output=text) for text in outputs])
-    return scored, tally, encoder
+    scoring = Scoring(encoder, [Counting()], ["output"], {}, Plans(Untouched(), {}, CLOCK), CLOCK, tally)
+    return scoring.score(*logged(outputs)), tally, encoder
+
+
+def logged(outputs: Sequence[str]) -> tuple[list[InferenceLog], list[Item]]:
+    items = [Item(output=text) for text in outputs]
+    return [
+        InferenceLog(application="shop", id=str(n), timestamp=CLOCK.now(), output="text") for n in range(len(items))
+    ], items
 
 
 def numbered(n: int) -> list[str]:
@@ -122,8 +142,9 @@ def test_vectors_that_are_no_numbers_are_none() -> None:
             found[[text == "over flow" for text in texts]] = np.inf
             return found
 
-    scoring = Scoring(Overflowing(lambda texts: None), [Counting()], [], CLOCK)
-    [scores] = scoring.score([Item(output="fine"), Item(output="over flow")]).scores
+    encoder = Overflowing(lambda texts: None)
+    scoring = Scoring(encoder, [Counting()], [], {}, Plans(Untouched(), {}, CLOCK), CLOCK)
+    [scores] = scoring.score(*logged(["fine", "over flow"])).scores
     assert scores.abstained == ("", "encoder failed: not finite")
 
 
