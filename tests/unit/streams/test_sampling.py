@@ -100,7 +100,7 @@ def test_the_draw_has_nothing_in_common_with_the_sample_of_drift(store: ClickHou
     n = 5000
     rows = store.query(f"SELECT concat('id-', toString(number)) AS id, cityHash64(id) AS hash FROM numbers({n})")
     place = np.array(rows["hash"].to_pylist(), dtype=np.float64)
-    drawn = np.array([chance("shop", id, "judge") for id in rows["id"].to_pylist()])
+    drawn = np.array([chance("shop", row["id"], "judge") for row in rows.to_pylist()])
     assert stats.spearmanr(place, drawn).pvalue > 0.01
 
 
