@@ -73,12 +73,13 @@ class Plans:
         except StoreUnavailable as error:
             logger.warning("sampling plans cannot be read: %s; the last ones go on", error)
             return
-        self._found = {}
+        found: dict[tuple[str, str], list[tuple[datetime, tuple[float, ...]]]] = {}
         for row in rows:
             budget = self._guided.get(row["detector"])
             if budget is not None and row["budget"] == _describe(budget):
                 plan = (row["effective_from"], tuple(row["probabilities"]))
-                self._found.setdefault((row["application"], row["detector"]), []).append(plan)
+                found.setdefault((row["application"], row["detector"]), []).append(plan)
+        self._found = found  # at once: another batch may be reading
         self._span, self._read_at = (oldest, until), now
 
     def of(self, application: str, detector: str, at: datetime) -> tuple[float, ...] | None:
