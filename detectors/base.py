@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -34,14 +34,67 @@ class Item:
 
 
 class Encoder(Protocol):
-    """Turns texts into vectors. ``revision`` names weights and pooling: vectors of two revisions never meet."""
+    """Turns texts into vectors.
+
+    Attributes:
+        revision: names everything that decides a vector: vectors of two revisions never meet.
+        family: the revision that weights fitted on these vectors are known by. An encoder whose vectors come close
+            enough to another's for its heads to hold has that one's family; every other has one of its own.
+        dim: length of a vector.
+    """
 
     revision: str
+    family: str
     dim: int
 
     def encode(self, texts: Sequence[str]) -> F32:
         """Return (n, dim) float32 with rows of L2 norm 1; the order is that of ``texts``."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The vectors of n texts and how each was read.
+
+    Attributes:
+        vectors: (n, dim) float32, rows of L2 norm 1.
+        chunks: (n,) int, of how many chunks the vector was pooled; 1 for a text the model reads at once.
+        cut: (n,) bool, whether the end of the text, beyond the encoder's limit, was not read.
+    """
+
+    vectors: F32
+    chunks: npt.NDArray[np.int64]
+    cut: npt.NDArray[np.bool_]
+
+    @classmethod
+    def nothing(cls, n: int, dim: int) -> Encoded:
+        """Return n texts of which nothing is known: NaN, no chunk."""
+        return cls(np.full((n, dim), np.nan, np.float32), np.zeros(n, np.int64), np.zeros(n, np.bool_))
+
+    def followed_by(self, other: Encoded) -> Encoded:
+        """Return these texts and then those of ``other``."""
+        return Encoded(
+            np.concatenate([self.vectors, other.vectors]),
+            np.concatenate([self.chunks, other.chunks]),
+            np.concatenate([self.cut, other.cut]),
+        )
+
+
+@runtime_checkable
+class ReadingEncoder(Encoder, Protocol):
+    """An encoder that says how it read a text."""
+
+    def encode_all(self, texts: Sequence[str]) -> Encoded:
+        """Return what ``encode`` does, and how each text was read."""
+        ...
+
+
+def encode_all(encoder: Encoder, texts: Sequence[str]) -> Encoded:
+    """Encode ``texts``; of an encoder that does not say otherwise, each is read whole and at once."""
+    if isinstance(encoder, ReadingEncoder):
+        return encoder.encode_all(texts)
+    n = len(texts)
+    return Encoded(encoder.encode(texts), np.ones(n, np.int64), np.zeros(n, np.bool_))
 
 
 class Batch:
@@ -101,14 +154,14 @@ class Detector(ABC):
     ``emits`` maps each score name to its default threshold, from which on a row counts as a hit.
     Laws (see ``checks``): scoring a batch equals scoring one by one, in any order; a score is in [0, 1] or
     NaN with a reason; ``score`` looks up only vectors of texts that ``texts`` named.
-    ``encoder_revision`` is that of the vectors its weights were fitted on; empty where any will do.
+    ``families`` are those of the encoders its weights fit; empty where any will do.
     """
 
     name: ClassVar[str]
     version: ClassVar[str]
     reads: ClassVar[frozenset[Field]]
     emits: ClassVar[Mapping[str, float]]
-    encoder_revision: str = ""
+    families: frozenset[str] = frozenset()
 
     @abstractmethod
     def texts(self, item: Item) -> Iterable[str]:

@@ -36,14 +36,14 @@ def require_encoder(detectors: Iterable[Detector], encoder: Encoder) -> None:
     """Refuse detectors whose weights belong to another encoder.
 
     Raises:
-        Misconfigured: names the detector and both revisions.
+        Misconfigured: names the detector, the families it knows and the encoder's.
     """
     for detector in detectors:
-        if detector.encoder_revision not in ("", encoder.revision):
+        if detector.families and encoder.family not in detector.families:
             raise Misconfigured(
-                f"detector {detector.name!r} was trained for encoder revision {detector.encoder_revision}, "
-                f"encoder.model gives {encoder.revision}: use encoder.model 'bundled', remove {detector.name!r} from "
-                "detectors.enabled, or train it for this encoder"
+                f"detector {detector.name!r} was trained for encoder {' and '.join(sorted(detector.families))}, "
+                f"not for {encoder.family}: use encoder.model 'bundled' with another encoder.backend, remove "
+                f"{detector.name!r} from detectors.enabled, or train it for this encoder"
             )
 
 

@@ -35,6 +35,7 @@ from inferwatch.streams.closing import Closer
 from inferwatch.streams.kafka import KafkaStream
 from inferwatch.streams.pipeline import Pipeline, Prepared
 from inferwatch.streams.ports import Source
+from inferwatch.streams.references import References
 from inferwatch.streams.telemetry import DELIVERIES, ERRORS
 
 logger = logging.getLogger(__name__)
@@ -58,16 +59,19 @@ def thresholds(settings: Settings, detectors: Sequence[Detector]) -> dict[str, f
     return found | settings.detectors.thresholds
 
 
-def load_models(settings: Settings) -> tuple[Encoder, list[Detector]]:
-    """Return the encoder and the detectors that ``settings`` name. Takes seconds: torch is imported here."""
+def load_models(settings: Settings, held: str | None = None) -> tuple[Encoder, list[Detector]]:
+    """Return the encoder and the detectors that ``settings`` name. Takes seconds: torch is imported here.
+
+    ``held`` is the encoder revision of the drift references there are: ``encoder.backend: auto`` stays with it.
+    """
     from inferwatch.detectors.encoder.load import load_encoder
     from inferwatch.detectors.registry import load_detectors
 
-    encoder = load_encoder(settings.encoder)
+    encoder = load_encoder(settings.encoder, prefer=held)
     return encoder, load_detectors(settings.detectors.enabled, encoder)
 
 
-Models = Callable[[Settings], tuple[Encoder, list[Detector]]]
+Models = Callable[[Settings, str | None], tuple[Encoder, list[Detector]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,8 @@ async def assemble(
             logger.info("migrated: %s", name)
         store = await asyncio.to_thread(open_store, settings.store)
         stack.callback(store.close)
-        encoder, detectors = await asyncio.to_thread(models, settings)
+        held = await asyncio.to_thread(References(store, clock).newest_revision)
+        encoder, detectors = await asyncio.to_thread(models, settings, held)
         limits = thresholds(settings, detectors)
         senders = receivers.build(settings, clock)
         stack.push_async_callback(receivers.close, senders)

@@ -81,11 +81,21 @@ class EncoderSettings(Section):
     """The one sentence encoder. ``model`` is ``bundled`` or a folder; nothing is downloaded at run time."""
 
     model: str = "bundled"
+    backend: Literal["auto", "torch", "onnx-int8", "static"] = Field(
+        default="auto",
+        description="auto: the one of the drift references, else the faster of torch and a built int8 model.",
+    )
+    models_dir: str | None = Field(
+        default=None, description="Where `inferwatch models build` puts models; default: a folder of the user's cache."
+    )
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        default="auto", description="auto: bfloat16 where the CPU computes it natively."
+        default="auto", description="torch only; auto: bfloat16 where the CPU computes it natively."
     )
     threads: int = Field(default=0, ge=0, description="Batches encoded at once, one core each; 0: one for each core.")
-    batch_size: Positive = 64
+    batch_size: Positive = Field(default=64, description="torch only: texts of 32 tokens in a batch.")
+    max_tokens: int = Field(
+        default=16_384, ge=512, le=1_000_000, description="Most tokens read of a text; the rest is cut, and said."
+    )
     cache_texts: int = Field(default=50_000, ge=0, description="Distinct texts whose vectors are remembered.")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from inferwatch.detectors.base import F32, Batch, Encoder, Item
+from inferwatch.detectors.base import Batch, Encoded, Encoder, Item, encode_all
 from inferwatch.streams.telemetry import ERRORS, Recorder
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class Texts:
         self._encoder = encoder
         self._recorder = recorder
         self._index: dict[str, int] = {}
-        self._vectors = np.empty((0, encoder.dim), np.float32)
+        self._all = Encoded.nothing(0, encoder.dim)
         self.lost: dict[str, str] = {}
 
     def add(self, texts: Iterable[str]) -> None:
@@ -36,36 +36,40 @@ class Texts:
         new = [text for text in dict.fromkeys(texts) if text not in self._index]
         if not new:
             return
-        vectors = self._encode(new)
-        self._index |= {text: row for row, text in enumerate(new, start=len(self._vectors))}
-        self._vectors = np.concatenate([self._vectors, vectors]) if len(self._vectors) else vectors
+        found = self._encode(new)
+        self._index |= {text: row for row, text in enumerate(new, start=len(self._all.cut))}
+        self._all = self._all.followed_by(found) if len(self._all.cut) else found
 
     def batch(self, items: Sequence[Item]) -> Batch:
         """Return a batch over the vectors there are."""
-        return Batch(items, self._index, self._vectors)
+        return Batch(items, self._index, self._all.vectors)
 
-    def gather(self, texts: Sequence[str]) -> F32:
-        """Return (n, dim) vectors of n added texts, NaN where the text is empty or lost."""
-        found = np.full((len(texts), self._encoder.dim), np.nan, np.float32)
+    def gather(self, texts: Sequence[str]) -> Encoded:
+        """Return what is known of n added texts; an empty or lost one has NaN for a vector, an empty one no chunks."""
+        found = Encoded.nothing(len(texts), self._encoder.dim)
         present = [row for row, text in enumerate(texts) if text]
         if present:
-            found[present] = self._vectors[[self._index[texts[row]] for row in present]]
+            places = [self._index[texts[row]] for row in present]
+            found.vectors[present] = self._all.vectors[places]
+            found.chunks[present], found.cut[present] = self._all.chunks[places], self._all.cut[places]
         return found
 
-    def _encode(self, texts: Sequence[str]) -> F32:
-        """Return (n, dim) vectors, NaN for the texts that are ``lost``.
+    def _encode(self, texts: Sequence[str]) -> Encoded:
+        """Return the vectors, NaN for the texts that are ``lost``.
 
         When the encoder raises, it is asked again for halves, down to the one text that it cannot take: too little
         memory for all may be enough for half, and one text costs nobody else's scores. An encoder that takes nothing
         at all is not asked for every text on its own.
         """
-        vectors = np.full((len(texts), self._encoder.dim), np.nan, np.float32)
+        found = Encoded.nothing(len(texts), self._encoder.dim)
         failures, works = 0, False
         parts = [(0, len(texts))]
         while parts:
             start, end = parts.pop()
             try:
-                vectors[start:end] = self._encoder.encode(texts[start:end])
+                part = encode_all(self._encoder, texts[start:end])
+                found.vectors[start:end], found.chunks[start:end] = part.vectors, part.chunks
+                found.cut[start:end] = part.cut
                 works = True
             except Exception as error:
                 failures += 1
@@ -80,7 +84,7 @@ class Texts:
                 else:
                     middle = (start + end) // 2
                     parts += [(middle, end), (start, middle)]
-        for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
+        for row in np.flatnonzero(~np.isfinite(found.vectors).all(axis=1)).tolist():
             self.lost.setdefault(texts[row], "encoder failed: not finite")
-            vectors[row] = np.nan
-        return vectors
+            found.vectors[row] = np.nan
+        return found

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from inferwatch.detectors.base import F32, Detector, Encoder, Item, Scores
+from inferwatch.detectors.base import F32, Detector, Encoded, Encoder, Item, Scores
 from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.errors import InvalidRecord
 from inferwatch.schemas.inference import InferenceLog
@@ -48,7 +48,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A scored batch, ready to be committed. ``vectors`` maps a drift field to (entries, dim) float32.
+    """A scored batch, ready to be committed. ``encoded`` maps a drift field to what is known of its (entries,) texts.
 
     ``inclusion`` maps a score of a detector with a budget to the (entries,) probabilities of being scored.
     """
@@ -57,7 +57,7 @@ class Prepared:
     entries: tuple[Entry, ...]
     scores: tuple[Scores, ...]
     inclusion: dict[str, F32]
-    vectors: dict[str, F32]
+    encoded: dict[str, Encoded]
     dead_letters: tuple[DeadLetter, ...]
 
 
@@ -111,7 +111,7 @@ class Pipeline:
         scored = self._scoring.score([entry.log for entry in entries], [entry.item for entry in entries])
         self._recorder.add(SCORED, len(entries))
         self._recorder.observe(BATCH_SCORING, [self._clock.monotonic() - started])
-        return Prepared(tuple(records), tuple(entries), scored.scores, scored.inclusion, scored.vectors, tuple(letters))
+        return Prepared(tuple(records), tuple(entries), scored.scores, scored.inclusion, scored.encoded, tuple(letters))
 
     def commit(self, prepared: Prepared) -> tuple[DeadLetter, ...]:
         """Insert a prepared batch and return every dead letter of it, duplicates included.

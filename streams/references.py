@@ -181,6 +181,11 @@ class References:
         )
         return [ReferenceInfo(**(row | {"active": bool(row["active"])})) for row in found.to_pylist()]
 
+    def newest_revision(self) -> str | None:
+        """Return the encoder revision of the reference made last, None where there is no reference."""
+        rows = self._store.query("SELECT encoder_revision FROM references_raw ORDER BY created_at DESC LIMIT 1")
+        return next((str(row["encoder_revision"]) for row in rows.to_pylist()), None)
+
     def active(self, application: str, field: str, encoder_revision: str) -> Reference | None:
         """Return the promoted reference, or None when there is none of this encoder revision."""
         for info in self.list():

@@ -58,7 +58,16 @@ def inferences(
         "contexts": pa.array([list(entry.item.contexts) if text else [] for entry in entries], pa.list_(pa.string())),
         "input_chars": pa.array([len(log.input_text) for log in logs], pa.uint32()),
         "output_chars": pa.array([len(log.output_text) for log in logs], pa.uint32()),
-        "truncated": pa.array([entry.truncated for entry in entries], pa.bool_()),
+        "truncated": pa.array(
+            [
+                prepared.entries[row].truncated or any(bool(own.cut[row]) for own in prepared.encoded.values())
+                for row in kept
+            ],
+            pa.bool_(),
+        ),
+        "chunks": pa.array(
+            [max((int(own.chunks[row]) for own in prepared.encoded.values()), default=0) for row in kept], pa.uint16()
+        ),
         "redactions": pa.array([entry.redactions for entry in entries], pa.uint32()),
         "cost_usd": pa.array([log.cost_usd for log in logs], pa.float64()),
         "latency_ms": pa.array([log.latency_ms for log in logs], pa.float64()),
@@ -109,7 +118,8 @@ def _scores(prepared: Prepared, kept: Sequence[int], text: bool) -> dict[str, pa
 def embeddings(prepared: Prepared, kept: Sequence[int], encoder_revision: str, now: datetime) -> pa.Table:
     """Return the rows of ``embeddings_raw``: one per entry and drift field that has text."""
     tables = []
-    for field, vectors in prepared.vectors.items():
+    for field, encoded in prepared.encoded.items():
+        vectors = encoded.vectors
         present = [row for row in kept if not np.isnan(vectors[row, 0])]
         logs = [prepared.entries[row].log for row in present]
         n = len(present)

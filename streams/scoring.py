@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inferwatch.detectors.base import F32, Detector, Encoder, Item, Scores
+from inferwatch.detectors.base import F32, Detector, Encoded, Encoder, Item, Scores
 from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.inference import InferenceLog
@@ -24,12 +24,12 @@ class Scored:
     """What is known of n items.
 
     ``inclusion`` maps each score of a detector with a budget to the (n,) probabilities with which its rows were drawn;
-    ``vectors`` a field to (n, dim) float32, NaN where there is no text.
+    ``encoded`` a field to what is known of its texts.
     """
 
     scores: tuple[Scores, ...]
     inclusion: dict[str, F32]
-    vectors: dict[str, F32]
+    encoded: dict[str, Encoded]
 
 
 class Scoring:

@@ -15,6 +15,9 @@ import hypothesis
 import pytest
 from pydantic import SecretStr
 
+from inferwatch.detectors.encoder import choose
+from inferwatch.detectors.encoder.build import build_models
+from inferwatch.detectors.encoder.built import models_folder
 from inferwatch.infra.clickhouse.migrate import migrate
 from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
 from inferwatch.schemas.settings import RetentionSettings, StoreSettings
@@ -24,6 +27,23 @@ hypothesis.settings.register_profile(
     "inferwatch", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], derandomize=True
 )
 hypothesis.settings.load_profile("inferwatch")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_models_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let no test depend on what ``inferwatch models build`` left on the machine it runs on."""
+    empty = str(tmp_path_factory.mktemp("no-models"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choose, "models_folder", lambda configured: models_folder(configured or empty))
+        yield
+
+
+@pytest.fixture(scope="session")
+def built_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of built models, made once."""
+    folder = tmp_path_factory.mktemp("models")
+    build_models(folder)
+    return folder
 
 
 @pytest.fixture

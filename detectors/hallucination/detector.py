@@ -37,7 +37,7 @@ class Hallucination(Detector):
 
     def __init__(self, model: GroundingModel | None = None) -> None:
         self._model = model or GroundingModel.load()
-        self.encoder_revision = str(self._model.metadata["encoder_revision"])
+        self.families = frozenset({str(self._model.metadata["encoder_revision"])})
 
     def texts(self, item: Item) -> Iterable[str]:
         if not _abstains(item):

@@ -205,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     families = list(_FAMILY_WEIGHT)
     weights, bias = fit_families(*wide, families)
     counts = {name: sum(pair.family == name for pair in wide[1]) for name in families}
-    metadata: dict[str, Any] = {"encoder_revision": encoder.revision, "seed": SEED, "fitted_on": counts}
+    metadata: dict[str, Any] = {"encoder_revision": encoder.family, "seed": SEED, "fitted_on": counts}
     model = GroundingModel(weights, bias, metadata)
     report = {name: _measure(model, *plain, name) for name in dict.fromkeys(pair.family for pair in plain[1])}
     left_out = {}

@@ -38,7 +38,7 @@ class Toxicity(Detector):
 
     def __init__(self, head: LinearHead | None = None) -> None:
         self._head = head or LinearHead.load()
-        self.encoder_revision = str(self._head.metadata["encoder_revision"])
+        self.families = frozenset({str(self._head.metadata["encoder_revision"])})
 
     def texts(self, item: Item) -> Iterable[str]:
         for text in (item.input, item.output):

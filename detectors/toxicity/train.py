@@ -223,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         key = f"{row.source}/{'toxic' if row.toxic else 'benign'}/{split_of(row)}"
         counts[key] = counts.get(key, 0) + 1
     metadata: dict[str, Any] = {
-        "encoder_revision": encoder.revision,
+        "encoder_revision": encoder.family,
         "seed": SEED,
         "texts_sha256": texts_hash,
         "counts": counts,

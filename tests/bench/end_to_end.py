@@ -47,7 +47,7 @@ class Listening:
     """An encoder that notes the distinct texts it is asked for and does no work."""
 
     def __init__(self, like: Encoder) -> None:
-        self.revision, self.dim = like.revision, like.dim
+        self.revision, self.family, self.dim = like.revision, like.family, like.dim
         self.texts: dict[str, None] = {}
 
     def encode(self, texts: Sequence[str]) -> F32:

@@ -14,7 +14,7 @@ from inferwatch.schemas.settings import Settings
 class HashedWords:
     """A bag of hashed words."""
 
-    revision = "hashed-words"
+    revision = family = "hashed-words"
     dim = 64
 
     def encode(self, texts: Sequence[str]) -> F32:
@@ -44,5 +44,5 @@ class Terse(Detector):
         return (Scores("terse", values, reasons, ((),) * len(outputs)),)
 
 
-def fast_models(_: Settings) -> tuple[Encoder, list[Detector]]:
+def fast_models(_: Settings, held: str | None = None) -> tuple[Encoder, list[Detector]]:
     return HashedWords(), [Terse()]

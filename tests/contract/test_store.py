@@ -90,6 +90,7 @@ def test_what_goes_in_comes_out(opened: ClickHouseStore) -> None:
 
 SAMPLES: dict[str, Any] = {
     "String": "text",
+    "UInt16": 7,
     "UInt32": 7,
     "UInt64": 7,
     "Float64": 0.5,
@@ -104,6 +105,7 @@ SAMPLES: dict[str, Any] = {
     "Map(String, Float32)": [("k", 0.5)],
 }
 ARROW = {
+    "UInt16": pa.uint16(),
     "UInt32": pa.uint32(),
     "UInt64": pa.uint64(),
     "Float64": pa.float64(),

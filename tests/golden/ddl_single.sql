@@ -358,6 +358,16 @@ SELECT *,
     if(mapContains(scores, 'hallucination'), scores['hallucination'], NULL) AS hallucination
 FROM inferwatch.inferences_raw FINAL SETTINGS do_not_merge_across_partitions_select_final = 1;
 
+ALTER TABLE inferwatch.inferences_raw 
+    ADD COLUMN IF NOT EXISTS chunks UInt16 AFTER truncated;
+
+CREATE OR REPLACE VIEW inferwatch.inferences  AS
+SELECT *,
+    if(mapContains(scores, 'toxicity.input'), scores['toxicity.input'], NULL) AS toxicity_input,
+    if(mapContains(scores, 'toxicity.output'), scores['toxicity.output'], NULL) AS toxicity_output,
+    if(mapContains(scores, 'hallucination'), scores['hallucination'], NULL) AS hallucination
+FROM inferwatch.inferences_raw FINAL SETTINGS do_not_merge_across_partitions_select_final = 1;
+
 ALTER TABLE inferwatch.inferences_raw  DROP INDEX IF EXISTS by_id;
 
 ALTER TABLE inferwatch.inferences_raw 

@@ -11,13 +11,9 @@ import pytest
 
 from inferwatch.detectors.base import F32
 from inferwatch.detectors.encoder.cache import CachedEncoder
+from inferwatch.detectors.encoder.folder import family_of, model_folder
 from inferwatch.detectors.encoder.load import load_encoder
-from inferwatch.detectors.encoder.sentence_transformer import (
-    SentenceTransformerEncoder,
-    model_folder,
-    native_bfloat16,
-    revision_of,
-)
+from inferwatch.detectors.encoder.sentence_transformer import SentenceTransformerEncoder, native_bfloat16
 from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.settings import EncoderSettings
 
@@ -44,7 +40,7 @@ def test_it_agrees_with_sentence_transformers_itself(exact: SentenceTransformerE
     from sentence_transformers import SentenceTransformer
 
     peer = SentenceTransformer(str(model_folder("bundled")), device="cpu", local_files_only=True)
-    texts = [text for text in TEXTS if text != "\ud800"]
+    texts = [text for text in TEXTS if text != "\ud800" and len(text) < 1000]  # it cuts where we pool
     np.testing.assert_allclose(exact.encode(texts), peer.encode(texts, normalize_embeddings=True), atol=1e-5)
 
 
@@ -60,12 +56,6 @@ def test_the_batch_size_changes_no_vector(exact: SentenceTransformerEncoder) -> 
     np.testing.assert_allclose(exact.encode(TEXTS), other.encode(TEXTS), atol=1e-5)
 
 
-def test_text_beyond_what_the_model_reads_has_no_influence(exact: SentenceTransformerEncoder) -> None:
-    start = "word " * 300
-    vectors = exact.encode([start, start + "and a very different ending about penguins"])
-    np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-5)
-
-
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match=r"no-such-folder/modules\.json does not exist.*nothing is downloaded"):
         SentenceTransformerEncoder(str(tmp_path / "no-such-folder"))
@@ -76,27 +66,27 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 def test_missing_weights_and_broken_modules_are_named(tmp_path: Path) -> None:
     (tmp_path / "modules.json").write_text('{"not": "a list"}')
     with pytest.raises(Misconfigured, match=r"modules\.json is not a list"):
-        revision_of(tmp_path)
+        family_of(tmp_path)
     (tmp_path / "modules.json").write_text(json.dumps([{"path": ""}]))
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(Misconfigured, match=r"model\.safetensors does not exist"):
-        revision_of(tmp_path)
+        family_of(tmp_path)
 
 
 def test_the_revision_is_of_contents_not_of_place(tmp_path: Path, exact: SentenceTransformerEncoder) -> None:
     folder = tmp_path / "renamed"
     shutil.copytree(model_folder("bundled"), folder)
     (folder / "README.md").write_text("another read-me")
-    assert revision_of(folder) == exact.revision
+    assert family_of(folder) == exact.family
     pooling = folder / "1_Pooling" / "config.json"
     pooling.write_text(pooling.read_text().replace('"pooling_mode_cls_token": false', '"pooling_mode_cls_token": true'))
-    assert revision_of(folder) != exact.revision
+    assert family_of(folder) != exact.family
 
 
 class Counting:
     """Records what it is asked to encode."""
 
-    revision, dim = "counting", 2
+    revision, family, dim = "counting", "counting", 2
 
     def __init__(self) -> None:
         self.asked: list[str] = []

@@ -91,7 +91,7 @@ def test_a_sentence_is_read_with_some_of_its_text() -> None:
 
 def test_the_packaged_head_is_the_one_the_thresholds_belong_to(encoder: Encoder) -> None:
     head = LinearHead.load()
-    assert head.metadata["encoder_revision"] == encoder.revision
+    assert head.metadata["encoder_revision"] == encoder.family
     assert set(Toxicity.emits.values()) == {head.metadata["threshold"]}
     assert head.weights.shape == (encoder.dim,)
     assert head(np.zeros((1, encoder.dim), np.float32) * 1e30).dtype == np.float32

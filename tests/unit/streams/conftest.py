@@ -26,7 +26,7 @@ DAY = datetime(2026, 3, 1, tzinfo=UTC)
 class HashedWords:
     """Bag of hashed words: a real encoder in that like texts get like vectors, and quick."""
 
-    revision = "hashed-words-1"
+    revision = family = "hashed-words-1"
     dim = 32
 
     def __init__(self) -> None:

@@ -33,7 +33,7 @@ GONE = "http://localhost:9/"
 class Encoding:
     """One number a text; ``broken`` makes it raise."""
 
-    revision, dim = "counts", 1
+    revision, family, dim = "counts", "counts", 1
 
     def __init__(self) -> None:
         self.broken = False

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from inferwatch.detectors.base import F32, Batch, Detector, Field, Item, Scores
+from inferwatch.detectors.base import F32, Batch, Detector, Encoded, Field, Item, Scores
 from inferwatch.infra.clickhouse.store import ClickHouseStore
 from inferwatch.schemas.clock import ManualClock
 from inferwatch.schemas.inference import InferenceLog
@@ -44,7 +44,7 @@ class Tally:
 class Words:
     """One number a text: how many words it has. ``fails`` says for which calls it raises."""
 
-    revision = "words"
+    revision = family = "words"
     dim = 1
 
     def __init__(self, fails: Callable[[Sequence[str]], Exception | None]) -> None:
@@ -114,7 +114,7 @@ def test_a_text_the_encoder_cannot_take_costs_only_its_own_row(poison: tuple[int
         if row in poison:
             assert scores.abstained[row] == "encoder failed: MemoryError"
             assert np.isnan(scores.values[row])
-            assert np.isnan(scored.vectors["output"][row]).all()
+            assert np.isnan(scored.encoded["output"].vectors[row]).all()
         else:
             assert scores.abstained[row] == ""
             assert scores.values[row] == pytest.approx(len(text.split()) / 10)
@@ -160,7 +160,7 @@ def test_a_detector_that_chokes_on_one_item_scores_the_others() -> None:
 
 def test_no_items_are_no_work() -> None:
     scored, tally, encoder = run([], lambda texts: None)
-    assert (scored.scores, scored.vectors["output"].shape, encoder.calls) == ((), (0, 1), 0)
+    assert (scored.scores, scored.encoded["output"].vectors.shape, encoder.calls) == ((), (0, 1), 0)
     assert not tally.values
 
 
@@ -176,3 +176,16 @@ def test_rows_of_a_failing_encoder_are_stored_without_scores(store: ClickHouseSt
     found = store.query("SELECT field, count() AS n FROM embeddings GROUP BY field ORDER BY field").to_pylist()
     assert found == [{"field": "input", "n": 5}, {"field": "output", "n": 5}]
     assert len(tally.values[EVENT_TO_ROW.name]) == 6
+
+
+def test_a_row_says_how_its_texts_were_read(store: ClickHouseStore, record: Any) -> None:
+    class Chunking(Words):
+        def encode_all(self, texts: Sequence[str]) -> Encoded:
+            words = np.array([len(text.split()) for text in texts])
+            return Encoded(self.encode(texts), 1 + words // 10, words > 30)
+
+    pipeline = Pipeline(Settings(), Chunking(lambda texts: None), [Counting()], store, CLOCK)
+    outputs = ["one two", "word " * 25, "word " * 35]
+    pipeline.commit(pipeline.prepare([record(n, output=text) for n, text in enumerate(outputs)]))
+    rows = store.query("SELECT chunks, truncated FROM inferences ORDER BY offset").to_pylist()
+    assert [(row["chunks"], row["truncated"]) for row in rows] == [(1, False), (3, False), (4, True)]

@@ -1,0 +1,117 @@
+"""Which backend encodes: the configured one, or the fastest that runs here and is close to the model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from inferwatch.detectors.encoder import samples
+from inferwatch.detectors.encoder.backend import Backend
+from inferwatch.detectors.encoder.built import INT8, Built, models_folder
+from inferwatch.detectors.encoder.chunks import POOLING
+from inferwatch.detectors.encoder.folder import family_of, model_folder
+from inferwatch.schemas.errors import Misconfigured
+from inferwatch.schemas.settings import EncoderSettings
+
+_SECONDS = 0.4
+_ROUNDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """An encoder, why it was taken, and the measured short texts a second of each backend that was tried."""
+
+    encoder: Backend
+    reason: str
+    rates: dict[str, float] = field(default_factory=dict)
+
+
+def choose(settings: EncoderSettings, prefer: str | None = None) -> Chosen:
+    """Return the encoder that ``settings`` name, or with ``auto`` the best one that runs here.
+
+    ``auto`` keeps the backend whose revision is ``prefer`` where it can run, because vectors of two revisions cannot be
+    compared. Else it takes the faster of torch and the int8 model, where that is built and computes on this processor
+    what it computed where it was built. It never takes the static tier, which is another trade.
+
+    Args:
+        settings: the encoder's part of the configuration.
+        prefer: the revision of the drift references there are, if any.
+
+    Raises:
+        Misconfigured: the model folder is missing or cannot be loaded, or the configured backend is not built.
+    """
+    if settings.backend != "auto":
+        return Chosen(_MAKE[settings.backend](settings), "configured")
+    source = model_folder(settings.model)
+    models = models_folder(settings.models_dir)
+    try:
+        built = Built.load(models, family_of(source), INT8)
+    except Misconfigured as error:
+        return Chosen(_torch(settings), f"no int8 model: {error}")
+    if prefer == f"{built.manifest.family}-{POOLING}":
+        return Chosen(
+            _torch(settings),
+            f"drift references are of {prefer}; to change, set encoder.backend: {INT8} and make new ones",
+        )
+    try:
+        quick = _int8(settings)
+    except Misconfigured as error:
+        return Chosen(_torch(settings), f"the int8 model does not run here: {error}")
+    if prefer == quick.revision:
+        return Chosen(quick, f"drift references are of {prefer}")
+    tried = {one.backend: one for one in (quick, _torch(settings))}
+    rates = {name: short_rate(one) for name, one in tried.items()}
+    best = max(rates, key=lambda name: rates[name])
+    return Chosen(tried[best], "measured: " + ", ".join(f"{name} {rate:.0f}/s" for name, rate in rates.items()), rates)
+
+
+def short_rate(encoder: Backend, seconds: float = _SECONDS) -> float:
+    """Return the short texts a second that ``encoder`` reaches, the best of a few rounds of ``seconds`` in all."""
+    texts = [f"{text} {number}" for number in range(4) for text in samples.SHORT]
+    encoder.encode(texts[:2])
+    best = 0.0
+    for _ in range(_ROUNDS):
+        done, start = 0, time.perf_counter()
+        while (taken := time.perf_counter() - start) < seconds / _ROUNDS or not done:
+            encoder.encode(texts)
+            done += len(texts)
+        best = max(best, done / taken)
+    return best
+
+
+def _torch(settings: EncoderSettings) -> Backend:
+    # Imported here: torch takes seconds, and the other backends run without it.
+    from inferwatch.detectors.encoder.sentence_transformer import SentenceTransformerEncoder
+
+    return SentenceTransformerEncoder(
+        settings.model,
+        dtype=settings.dtype,
+        threads=settings.threads,
+        batch_size=settings.batch_size,
+        max_tokens=settings.max_tokens,
+    )
+
+
+def _int8(settings: EncoderSettings) -> Backend:
+    from inferwatch.detectors.encoder.onnx_int8 import OnnxInt8Encoder
+
+    encoder = OnnxInt8Encoder(
+        model_folder(settings.model),
+        models_folder(settings.models_dir),
+        threads=settings.threads,
+        max_tokens=settings.max_tokens,
+    )
+    encoder.verify()
+    return encoder
+
+
+def _static(settings: EncoderSettings) -> Backend:
+    from inferwatch.detectors.encoder.static import StaticEncoder
+
+    return StaticEncoder(
+        model_folder(settings.model), models_folder(settings.models_dir), max_tokens=settings.max_tokens
+    )
+
+
+_MAKE: dict[str, Callable[[EncoderSettings], Backend]] = {"torch": _torch, INT8: _int8, "static": _static}

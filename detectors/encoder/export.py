@@ -1,0 +1,111 @@
+"""From a sentence-transformers model to one int8 ONNX file."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from onnxruntime import quantization
+from onnxruntime.transformers import optimizer
+from transformers import AutoModel
+from transformers.utils.logging import disable_progress_bar
+
+from inferwatch.schemas.errors import Misconfigured
+
+_untyped: Any = (disable_progress_bar, optimizer.optimize_model, quantization)
+_quiet, _fuse, _quantization = _untyped
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+class _Mean(torch.nn.Module):
+    """The transformer and the mean over its tokens, for texts without padding."""
+
+    def __init__(self, transformer: Any) -> None:
+        super().__init__()
+        self.transformer = transformer
+
+    def forward(self, input_ids: Any, attention_mask: Any, token_type_ids: Any) -> Any:
+        out = self.transformer(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
+        return out.last_hidden_state.mean(1)
+
+
+def export_int8(source: Path, target: Path, scratch: Path) -> int:
+    """Write the int8 model of ``source`` to ``target``; return the length of its vectors.
+
+    Export, fusion of attention, layer normalisation and GELU into single operators, then int8 for every weight, one
+    scale for each column; activations get their scale at run time. The same versions of the libraries give the same
+    bytes.
+
+    Args:
+        source: a sentence-transformers folder with a BERT and mean pooling.
+        target: the file to write.
+        scratch: an empty folder for what lies between, about ten times the result.
+
+    Raises:
+        Misconfigured: the model is of another kind.
+
+    References:
+        https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
+    """
+    heads, dim = _shape(source)
+    _quiet()
+    model = AutoModel.from_pretrained(source, attn_implementation="eager", local_files_only=True).float().eval()
+    tokens = torch.ones((1, 16), dtype=torch.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter about itself
+        # The newer exporter (dynamo=True) writes a graph in which the attention is not recognised and fused.
+        torch.onnx.export(
+            _Mean(model),
+            (tokens, tokens, torch.zeros_like(tokens)),
+            str(scratch / "exported.onnx"),
+            input_names=list(INPUTS),
+            output_names=["mean"],
+            dynamic_axes={name: {0: "texts", 1: "tokens"} for name in INPUTS} | {"mean": {0: "texts"}},
+            dynamo=False,
+            opset_version=17,
+        )
+        before = logging.root.level
+        logging.root.setLevel(logging.ERROR)  # hints of the quantiser, by the root logger
+        try:
+            fused = _fuse(
+                str(scratch / "exported.onnx"), model_type="bert", num_heads=heads, hidden_size=dim, opt_level=0
+            )
+            if not fused.get_fused_operator_statistics().get("Attention"):
+                raise Misconfigured(f"{source}: its attention could not be fused; use encoder.backend: torch")
+            fused.save_model_to_file(str(scratch / "fused.onnx"))
+            # Without a default type the quantiser asks for shapes it cannot infer of fused operators; 1 is float.
+            _quantization.quantize_dynamic(
+                str(scratch / "fused.onnx"),
+                str(target),
+                weight_type=_quantization.QuantType.QInt8,
+                per_channel=True,
+                extra_options={"DefaultTensorType": 1},
+            )
+        finally:
+            logging.root.setLevel(before)
+    return dim
+
+
+def _shape(source: Path) -> tuple[int, int]:
+    """Return (attention heads, hidden size) of a BERT with mean pooling."""
+    try:
+        config = json.loads((source / "config.json").read_text("utf-8"))
+        modules = [
+            str(module["type"]).rpartition(".")[2] for module in json.loads((source / "modules.json").read_text())
+        ]
+        pooling = json.loads((source / "1_Pooling" / "config.json").read_text("utf-8"))
+        kind, heads, dim = config["model_type"], int(config["num_attention_heads"]), int(config["hidden_size"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Misconfigured(f"{source} cannot be built: {error!r}; use encoder.backend: torch") from error
+    modes = [name for name, on in pooling.items() if name.startswith("pooling_mode_") and on is True]
+    mean = modes == ["pooling_mode_mean_tokens"] or pooling.get("pooling_mode") == "mean"
+    if kind != "bert" or not mean or set(modules) - {"Transformer", "Pooling", "Normalize"}:
+        raise Misconfigured(
+            f"{source}: models build takes a BERT with mean pooling, got {kind!r}, {modes}, modules {modules}; "
+            "use encoder.backend: torch"
+        )
+    return heads, dim
