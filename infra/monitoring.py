@@ -80,13 +80,22 @@ class Monitor:
         self.health.look()
         if self._stream is None:
             return
+        # In a task of its own: a client that is being closed cancels whoever waits for its answer.
+        asking = asyncio.ensure_future(self._stream.lag())
         try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                self._lag = await self._stream.lag()
-        except Exception as error:  # whatever asking runs into, it must not stop the worker
-            self.telemetry.add(names.ERRORS, 1, "lag", type(error).__name__)
+            await asyncio.wait({asking}, timeout=LOOK_SECONDS)
+        finally:
+            late = asking.cancel()
+        if late:
+            kind = "TimeoutError"
+        elif asking.cancelled():
+            kind = "CancelledError"
+        elif (error := asking.exception()) is not None:
+            kind = type(error).__name__
         else:
-            self._lag_at = self._clock.monotonic()
+            self._lag, self._lag_at = asking.result(), self._clock.monotonic()
+            return
+        self.telemetry.add(names.ERRORS, 1, "lag", kind)
 
     def _read_stream(self, stream: KafkaStream[Any]) -> None:
         counters, sample = stream.counters, self.telemetry.sample
