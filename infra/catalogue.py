@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
 
+from inferwatch.schemas.feedback import KINDS
 from inferwatch.schemas.rules import BLIND
 
 GROUP = "inferwatch.detectors"
@@ -19,6 +20,9 @@ FIXED = (
     "output_tokens.mean",
     "output_chars.mean",
     "cost_usd.sum",
+    "feedback.thumb.rate",
+    "feedback.rating.mean",
+    *(f"feedback.{kind}.count" for kind in KINDS),
 )
 OF_A_SCORE = ("rate", "mean", "coverage")
 OF_DRIFT = ("p_value", "effect")

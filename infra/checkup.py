@@ -111,7 +111,7 @@ def _topics(kafka: KafkaSettings) -> Iterator[Finding]:
         )
         yield Finding(Level.FAIL, "kafka", f"{type(error).__name__}: {error}", remedy)
     else:
-        for name in (kafka.topic, kafka.dead_letter_topic):
+        for name in (kafka.topic, kafka.feedback_topic, kafka.dead_letter_topic):
             if name not in found:
                 remedy = "the worker creates it where it may; else create it with your cluster's tools"
                 yield Finding(Level.WARN, f"topic {name}", "does not exist", remedy)

@@ -1,4 +1,4 @@
-"""Dead letters back to the source topic."""
+"""Dead letters back to the topic they came from."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SECONDS = 30
 
 
 def requeue(settings: KafkaSettings, reason: str) -> tuple[int, int]:
-    """Send every dead letter of ``reason`` that no earlier call sent to the source topic again, unchanged.
+    """Send every dead letter of ``reason`` that no earlier call sent to the topic it came from, unchanged.
 
     How far earlier calls came is kept in Kafka, as the offsets of a consumer group of this reason. A crash between
     sending and keeping it may send some twice; the second of each is then put aside as ``duplicate_id``.
@@ -72,7 +72,9 @@ def _requeue(settings: KafkaSettings, reason: str, consumer: Any) -> tuple[int, 
                     if record.value is None or headers.get("reason") != reason.encode():
                         skipped += 1
                         continue
-                    futures.append(producer.send(settings.topic, value=record.value, key=record.key))
+                    own = headers.get("topic") == settings.feedback_topic.encode()
+                    topic = settings.feedback_topic if own else settings.topic
+                    futures.append(producer.send(topic, value=record.value, key=record.key))
             for future in futures:
                 future.get(timeout=SECONDS)
             sent += len(futures)

@@ -68,7 +68,7 @@ def reach(settings: KafkaSettings) -> None:
 
 
 def ensure_topics(settings: KafkaSettings) -> list[str]:
-    """Create the source and dead-letter topics that do not exist; return the names of those created.
+    """Create the topics of inferences, feedback and dead letters that do not exist; return the names of those created.
 
     An existing topic is left as it is, whatever its number of partitions.
 
@@ -76,7 +76,11 @@ def ensure_topics(settings: KafkaSettings) -> list[str]:
         Misconfigured: no broker answers, or we may not create a topic.
     """
     reach(settings)
-    wanted = {settings.topic: settings.partitions, settings.dead_letter_topic: 1}
+    wanted = {
+        settings.topic: settings.partitions,
+        settings.feedback_topic: settings.partitions,
+        settings.dead_letter_topic: 1,
+    }
     try:
         with ADMIN(**connection(settings)) as admin:
             known = set(admin.list_topics())

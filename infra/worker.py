@@ -32,8 +32,10 @@ from inferwatch.schemas.errors import Misconfigured, Retryable
 from inferwatch.schemas.settings import Settings
 from inferwatch.streams.alerting.engine import Alerting
 from inferwatch.streams.closing import Closer
+from inferwatch.streams.feedback import FeedbackIntake
+from inferwatch.streams.intake import Batch, Intake
 from inferwatch.streams.kafka import KafkaStream
-from inferwatch.streams.pipeline import Pipeline, Prepared
+from inferwatch.streams.pipeline import Pipeline
 from inferwatch.streams.ports import Source
 from inferwatch.streams.references import References
 from inferwatch.streams.telemetry import DELIVERIES, ERRORS
@@ -81,6 +83,7 @@ class Parts:
     store: ClickHouseStore
     encoder: Encoder
     pipeline: Pipeline
+    feedback: FeedbackIntake
     closer: Closer
     alerting: Alerting
     telemetry: Telemetry
@@ -111,8 +114,9 @@ async def assemble(
         timed = TimedStore(store, clock, telemetry)
         alerting = Alerting(settings, timed, senders, clock, limits, telemetry)
         pipeline = Pipeline(settings, encoder, detectors, timed, clock, telemetry)
+        feedback = FeedbackIntake(settings, timed, clock)
         closer = Closer(settings, timed, clock, alerting, encoder.revision, limits, source, telemetry)
-        yield Parts(store, encoder, pipeline, closer, alerting, telemetry)
+        yield Parts(store, encoder, pipeline, feedback, closer, alerting, telemetry)
 
 
 async def run_worker(
@@ -146,7 +150,8 @@ async def run_worker(
     async with AsyncExitStack() as stack:
         stack.callback(extents.close)
         parts = await stack.enter_async_context(assemble(settings, clock, models, extents))
-        stream = KafkaStream(settings.kafka, parts.pipeline, version=version("inferwatch"))
+        intake = Intake(parts.pipeline, parts.feedback, {settings.kafka.feedback_topic})
+        stream = KafkaStream(settings.kafka, intake, version=version("inferwatch"))
         monitor = Monitor(settings.monitoring, parts.store, clock, parts.telemetry, stream)
         monitor.read_encoder(parts.encoder)
         monitor.read_closer(parts.closer, lambda: CLOSING_PARTITION in stream.partitions())
@@ -254,7 +259,7 @@ async def _listen(app: web.Application, section: str, host: str, port: int, stac
     return f"http://{host}:{runner.addresses[0][1]}"
 
 
-def _status(stream: KafkaStream[Prepared], parts: Parts) -> Callable[[], Status]:
+def _status(stream: KafkaStream[Batch], parts: Parts) -> Callable[[], Status]:
     def say() -> Status:
         return Status(
             ready=bool(stream.partitions()),

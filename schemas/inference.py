@@ -6,26 +6,14 @@ an error: scalars move into ``tags``, the rest is ignored.
 
 from __future__ import annotations
 
-import math
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from inferwatch.schemas.errors import InvalidRecord
+from inferwatch.schemas.record import Instant, Name, WireRecord, instant_schema, parse_as
 
 SCHEMA_VERSION = 1
-EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
-"""Nothing logged an LLM call before this; an earlier time is a unit mistake (seconds for milliseconds)."""
 TAG_LIMIT = 256
 """Characters kept of an unknown scalar field that moves into ``tags``."""
 
@@ -50,31 +38,9 @@ class Message(BaseModel):
 Text = str | list[Message]
 
 
-def _instant(value: object) -> object:
-    """Accept RFC 3339 text or epoch milliseconds; refuse what is neither."""
-    if isinstance(value, bool):
-        raise ValueError("must be RFC 3339 text or epoch milliseconds, got a boolean")
-    if isinstance(value, int | float):
-        if not math.isfinite(value):
-            raise ValueError(f"must be finite, got {value}")
-        try:
-            return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=value)
-        except OverflowError as error:
-            raise ValueError(f"must be epoch milliseconds, got {value}") from error
-    if isinstance(value, str) and not any(mark in value for mark in "Tt "):
-        raise ValueError(f"must be RFC 3339 text or epoch milliseconds, got {value!r}")
-    return value
-
-
-def _utc(value: datetime) -> datetime:
-    return value.astimezone(UTC)
-
-
-Instant = Annotated[AwareDatetime, BeforeValidator(_instant), AfterValidator(_utc)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=2**32 - 1)]
-Name = Annotated[str, Field(min_length=1, max_length=512)]
 
 
 class Usage(BaseModel):
@@ -88,7 +54,7 @@ class Usage(BaseModel):
     reasoning_tokens: Count | None = None
 
 
-class InferenceLog(BaseModel):
+class InferenceLog(WireRecord):
     """One LLM call. Required: ``id``, ``timestamp``, ``application`` and one of ``input``/``output``."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", title="InferenceLog v1")
@@ -172,67 +138,19 @@ def _joined(value: Text | None, role: str) -> str:
 
 
 def parse(data: object, *, latest: datetime | None = None) -> InferenceLog:
-    """Build an InferenceLog from decoded JSON.
-
-    Args:
-        data: what the JSON decoder returned.
-        latest: a later ``timestamp`` is refused; pass the record's arrival time plus the allowed clock skew.
+    """Build an InferenceLog from decoded JSON; ``latest`` and what is raised: see ``record.parse_as``.
 
     Raises:
-        InvalidRecord: with reason ``not_an_object``, ``missing_field``, ``wrong_type``, ``empty_text``,
-            ``unknown_schema_version``, ``timestamp_invalid``, ``timestamp_too_old`` or ``timestamp_in_future``.
+        InvalidRecord: also with reason ``empty_text``.
     """
-    if not isinstance(data, dict):
-        raise InvalidRecord("not_an_object", f"a record must be a JSON object, got {type(data).__name__}")
-    version = data.get("schema_version", SCHEMA_VERSION)
-    if version != SCHEMA_VERSION or isinstance(version, bool):
-        raise InvalidRecord(
-            "unknown_schema_version", f"'schema_version' must be {SCHEMA_VERSION} or absent, got {version!r:.80}"
-        )
-    try:
-        record = InferenceLog.model_validate(data)
-    except ValidationError as error:
-        raise _explain(error) from error
-    if record.timestamp < EARLIEST:
-        raise InvalidRecord(
-            "timestamp_too_old",
-            f"'timestamp' {record.timestamp.isoformat()} is before {EARLIEST:%Y-%m-%d}; "
-            f"numbers are epoch milliseconds, not seconds (got {data['timestamp']!r:.80})",
-        )
-    if latest is not None and record.timestamp > latest:
-        raise InvalidRecord(
-            "timestamp_in_future",
-            f"'timestamp' {record.timestamp.isoformat()} is later than the allowed {latest.isoformat()}",
-        )
-    return record
-
-
-def _explain(error: ValidationError) -> InvalidRecord:
-    first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or "record"
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "missing":
-        return InvalidRecord("missing_field", f"'{field}' is required")
-    if not first["loc"] and ": " in message:
-        reason, _, detail = message.partition(": ")
-        return InvalidRecord(reason, detail)
-    value = repr(first.get("input"))[:80]
-    if field == "timestamp":
-        return InvalidRecord("timestamp_invalid", f"'timestamp': {message}; got {value}")
-    return InvalidRecord("wrong_type", f"'{field}': {message}; got {value}")
+    return parse_as(InferenceLog, SCHEMA_VERSION, data, latest)
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of the wire format.
-
-    ``timestamp`` is spelled out because the wire takes text or a number where the model holds one type.
-    """
+    """Return the JSON Schema (draft 2020-12) of the wire format."""
     schema = InferenceLog.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["properties"]["timestamp"] = {
-        "description": InferenceLog.model_fields["timestamp"].description,
-        "anyOf": [{"type": "string", "format": "date-time"}, {"type": "number", "description": "epoch milliseconds"}],
-    }
+    schema["properties"]["timestamp"] = instant_schema(InferenceLog)
     schema["anyOf"] = [{"required": ["input"]}, {"required": ["output"]}]
     schema["additionalProperties"] = True
     return schema

@@ -28,6 +28,7 @@ class KafkaSettings(Section):
 
     bootstrap_servers: str | None = None
     topic: str = "inferwatch.inferences"
+    feedback_topic: str = "inferwatch.feedback"
     dead_letter_topic: str = "inferwatch.dead-letters"
     partitions: Positive = 4
     group_id: str = "inferwatch"

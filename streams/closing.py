@@ -25,10 +25,11 @@ from inferwatch.schemas.windows import ALL, EPOCH, Window, floor, sliding
 from inferwatch.streams.aggregate import IN_WINDOW, aggregate
 from inferwatch.streams.blind import BlindWatch
 from inferwatch.streams.drift import DriftWatch
+from inferwatch.streams.opinions import PREFIX, opinions, said
 from inferwatch.streams.plans import Planner
 from inferwatch.streams.ports import Source, Store
 from inferwatch.streams.progress import Arrivals, ProgressWatch
-from inferwatch.streams.publication import Publication
+from inferwatch.streams.publication import Publication, published
 from inferwatch.streams.references import References
 from inferwatch.streams.telemetry import CLOSED, CLOSING, REVISED, SILENT, STALLS, Recorder
 from inferwatch.streams.watermark import Progress, watermark
@@ -215,14 +216,13 @@ class Closer:
         known = self._published(windows)
         for window in windows:
             contents, revision = known.get(window, ((0, 0), -1))
-            if self._has_grown(window, contents):
-                started = self._clock.monotonic()
-                found = self._compute(window, revision + 1, late=True)
-                if (found.rows, found.feedback) != contents:
-                    logger.info("late rows in %s: %s -> %s, revision %d", window, contents[0], found.rows, revision + 1)
-                    self._publish(found, late=True)
-                    revised.append(window)
-                    self._recorder.observe(CLOSING, [self._clock.monotonic() - started])
+            started = self._clock.monotonic()
+            found = self._grown(window, contents, revision + 1)
+            if found is not None:
+                logger.info("%s again, revision %d: %s -> %s rows", window, revision + 1, contents[0], found.rows)
+                self._publish(found, late=True)
+                revised.append(window)
+                self._recorder.observe(CLOSING, [self._clock.monotonic() - started])
             self._settled(window)
         return revised
 
@@ -244,25 +244,40 @@ class Closer:
             for row in rows
         }
 
-    def _has_grown(self, window: Window, contents: Contents) -> bool:
-        """Return whether ``window`` holds more than ``contents``. Less it may: rows expire, and the number stays."""
+    def _grown(self, window: Window, contents: Contents, revision: int) -> Publication | None:
+        """Return ``window`` computed again if it holds more than ``contents``; less it may, when rows have expired."""
+        if self._has_more_rows(window, contents[0]):
+            return self._compute(window, revision, late=True)
+        if not contents[0]:
+            return None
+        # Nothing but feedback can have come, and the other numbers stay as they are.
+        before = published(self._store, window)
+        kept = [metric for metric in before if not metric.metric.startswith(PREFIX)]
+        fed = self._opinions(window, kept)
+        if not fed or _same(fed, [metric for metric in before if metric.metric.startswith(PREFIX)]):
+            return None
+        return _publication(window, revision, contents[0], kept + fed)
+
+    def _has_more_rows(self, window: Window, rows: int) -> bool:
         span = {"start": window.start, "end": window.end}
         for table in ("inferences_raw", "inferences"):
             # Rows may be there more than once before they are merged: counting them all is quick, and a bound.
             counted = self._store.query(f"SELECT count() AS n FROM {table} WHERE {IN_WINDOW}", span)
-            if counted.to_pylist()[0]["n"] <= contents[0]:
+            if counted.to_pylist()[0]["n"] <= rows:
                 return False
         return True
 
     def _compute(self, window: Window, revision: int, *, late: bool) -> Publication:
         metrics = aggregate(self._store, window, self._settings.segments, self._thresholds)
+        metrics += self._opinions(window, metrics)
         totals = {metric.series.application: metric.total for metric in metrics if metric.series.dimension == ALL}
         for application, total in sorted(totals.items()):
             metrics += self._drift.measure(window, application, total, late=late)
         metrics += self._blind.measure(window, totals)
-        return Publication(
-            window, revision, sum(totals.values()), 0, tuple(replace(metric, revision=revision) for metric in metrics)
-        )
+        return _publication(window, revision, sum(totals.values()), metrics)
+
+    def _opinions(self, window: Window, metrics: Sequence[WindowMetric]) -> list[WindowMetric]:
+        return opinions(self._store, window, self._settings.segments, self._windows.revise_for, metrics)
 
     def _publish(self, found: Publication, *, late: bool) -> None:
         self._store.insert("window_metrics_raw", found.metric_rows(self._clock.now()), token=found.token)
@@ -272,3 +287,14 @@ class Closer:
         self._store.insert("windows_raw", found.window_row(self._clock.now()), token=found.token)
         self.closed += 1
         self._recorder.add(REVISED if late else CLOSED, 1)
+
+
+def _publication(window: Window, revision: int, rows: int, metrics: Sequence[WindowMetric]) -> Publication:
+    numbered = tuple(replace(metric, revision=revision) for metric in metrics)
+    return Publication(window, revision, rows, said(numbered), numbered)
+
+
+def _same(these: Sequence[WindowMetric], those: Sequence[WindowMetric]) -> bool:
+    """Return whether two sets of numbers of one window are equal, revisions aside."""
+    window = these[0].window
+    return Publication(window, 0, 0, 0, tuple(these)).edition == Publication(window, 0, 0, 0, tuple(those)).edition

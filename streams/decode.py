@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
 
 import orjson
 
@@ -11,8 +12,21 @@ from inferwatch.schemas.errors import InvalidRecord
 from inferwatch.schemas.inference import InferenceLog, parse
 from inferwatch.streams.ports import RawRecord
 
+T = TypeVar("T", covariant=True)
+
+
+class Parse(Protocol[T]):
+    """Turns decoded JSON into a record; a ``timestamp`` after ``latest`` is refused."""
+
+    def __call__(self, data: object, *, latest: datetime) -> T: ...
+
 
 def decode(record: RawRecord, *, max_future: timedelta) -> InferenceLog:
+    """Read one inference log; see ``decode_as``."""
+    return decode_as(parse, record, max_future=max_future)
+
+
+def decode_as(parse: Parse[T], record: RawRecord, *, max_future: timedelta) -> T:
     """Read one record.
 
     A timestamp may lie at most ``max_future`` after the moment the record was written to its source. That
@@ -20,10 +34,10 @@ def decode(record: RawRecord, *, max_future: timedelta) -> InferenceLog:
 
     Raises:
         InvalidRecord: ``tombstone``, ``not_utf8``, ``not_finite``, ``invalid_json``, or a reason of
-            ``inferwatch.schemas.inference.parse``.
+            ``inferwatch.schemas.record.parse_as``.
     """
     if record.value is None:
-        raise InvalidRecord("tombstone", "the record has no value; an inference log must have one")
+        raise InvalidRecord("tombstone", "the record has no value; it must have one")
     try:
         data = orjson.loads(record.value)
     except orjson.JSONDecodeError as error:

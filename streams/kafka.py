@@ -145,7 +145,7 @@ class KafkaStream(Generic[P]):
     Any other error stops the stream with that error, and nothing of the batch is acknowledged.
 
     Args:
-        settings: where and how to consume; ``bootstrap_servers`` must be set, and both topics must exist.
+        settings: where and how to consume; ``bootstrap_servers`` must be set, and its topics must exist.
         handler: scores and stores.
         version: written into the headers of dead letters.
     """
@@ -168,10 +168,11 @@ class KafkaStream(Generic[P]):
         self._app.on_partitions_assigned.connect(self._assigned, weak=False)
         self._app.on_partitions_revoked.connect(self._revoked, weak=False)
         self._dead_letters = self._topic(settings.dead_letter_topic)
-        self._app.agent(self._topic(settings.topic), concurrency=1, name="inferwatch")(self._consume)
+        source = self._topic(settings.topic, settings.feedback_topic)
+        self._app.agent(source, concurrency=1, name="inferwatch")(self._consume)
 
-    def _topic(self, name: str) -> Any:
-        return self._app.topic(name, key_serializer="raw", value_serializer="raw", value_type=bytes)
+    def _topic(self, *names: str) -> Any:
+        return self._app.topic(*names, key_serializer="raw", value_serializer="raw", value_type=bytes)
 
     async def start(self) -> None:
         """Join the group and begin to consume."""
@@ -298,7 +299,9 @@ class KafkaStream(Generic[P]):
         for event in events:
             event.stored()
         self._stored_until |= {
-            record.partition: record.offset + 1 for record in records if record.partition in self._owned
+            record.partition: record.offset + 1
+            for record in records
+            if record.topic == self._settings.topic and record.partition in self._owned
         }
         self.counters.stored += len(events) - len(letters)
         self.counters.dead_letters.update(letter.reason for letter in letters)

@@ -136,7 +136,8 @@ class Pipeline:
             self._recorder.observe(EVENT_TO_ROW, self._ages(prepared.entries[row] for row in kept))
         if prepared.records:
             # Progress is written last: what it covers is stored. It also moves over dead letters.
-            progress = rows.progress(prepared, self._settings.windows.step, now)
+            seen = ((entry.record, entry.log.timestamp) for entry in prepared.entries)
+            progress = rows.progress(prepared.records, seen, self._settings.windows.step, now)
             self._insert("progress_raw", progress, prepared.records)
         return letters
 

@@ -11,7 +11,8 @@ import orjson
 import pyarrow as pa
 
 from inferwatch.schemas.metrics import WindowMetric
-from inferwatch.schemas.windows import Window
+from inferwatch.schemas.windows import SeriesKey, Window
+from inferwatch.streams.ports import Store
 from inferwatch.streams.rows import INSTANT
 
 
@@ -79,5 +80,30 @@ class Publication:
 def _content(metric: WindowMetric) -> bytes:
     """Return one metric as a line, NaN as null."""
     series = metric.series
-    numbers = (metric.value, metric.n, metric.total, metric.ci_low, metric.ci_high, metric.detail)
+    numbers = (float(metric.value), metric.n, metric.total, metric.ci_low, metric.ci_high, metric.detail)
     return orjson.dumps((series.application, series.dimension, series.value, metric.metric, *numbers))
+
+
+def published(store: Store, window: Window) -> list[WindowMetric]:
+    """Return the numbers of ``window`` that the views show now."""
+    rows = store.query(
+        "SELECT application, segment_dimension, segment_value, metric, m.value AS value, n, total, ci_low, ci_high, "
+        "revision, detail FROM window_metrics AS m "
+        "WHERE window_start = {start:DateTime64(3, 'UTC')} AND window_end = {end:DateTime64(3, 'UTC')}",
+        {"start": window.start, "end": window.end},
+    ).to_pylist()
+    return [
+        WindowMetric(
+            window,
+            SeriesKey(row["application"], row["segment_dimension"], row["segment_value"]),
+            row["metric"],
+            row["value"],
+            row["n"],
+            row["total"],
+            row["ci_low"],
+            row["ci_high"],
+            row["revision"],
+            orjson.loads(row["detail"] or "{}"),
+        )
+        for row in rows
+    ]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from inferwatch.schemas.windows import Window
 from inferwatch.streams.closing import Closer
+from inferwatch.streams.intake import Intake
 from inferwatch.streams.logfiles import values
-from inferwatch.streams.pipeline import Pipeline
 from inferwatch.streams.ports import RawRecord
 
 
@@ -25,6 +25,11 @@ class Replayed:
     windows: list[Window] = field(default_factory=list)
 
 
+def topic_of(path: Path) -> str:
+    """Return what stands for the topic of a file's records."""
+    return f"file:{path.name}"
+
+
 def read(path: Path, now: datetime) -> Iterator[RawRecord]:
     """Yield the records of one file. The address of a record is (file:<name>, 0, its place from 0).
 
@@ -35,20 +40,20 @@ def read(path: Path, now: datetime) -> Iterator[RawRecord]:
     Raises:
         Misconfigured: the file cannot be read.
     """
-    topic = f"file:{path.name}"
+    topic = topic_of(path)
     for offset, value in enumerate(values(str(path))):
         yield RawRecord(topic, 0, offset, now, value)
 
 
 def replay(
     records: Iterable[RawRecord],
-    pipeline: Pipeline,
+    intake: Intake,
     closer: Closer,
     *,
     batch_records: int,
     on_batch: Callable[[Replayed], None] = lambda _: None,
 ) -> Replayed:
-    """Run ``records`` through ``pipeline``, then close every window.
+    """Run ``records`` through ``intake``, then close every window.
 
     A file is finite and may be unordered, so windows close at its end. Replaying the same file again changes
     nothing: the rows have the same keys and the windows the same numbers.
@@ -56,7 +61,7 @@ def replay(
     done = Replayed()
     iterator = iter(records)
     while batch := list(islice(iterator, batch_records)):
-        letters = pipeline.commit(pipeline.prepare(batch))
+        letters = intake.commit(intake.prepare(batch))
         _count(done, batch, [letter.reason for letter in letters])
         on_batch(done)
     done.windows = closer.flush()

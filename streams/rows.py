@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -145,22 +145,29 @@ def vector_array(vectors: F32) -> pa.Array[Any]:
     return pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1]).cast(pa.list_(pa.float32()))
 
 
-def progress(prepared: Prepared, step: timedelta, now: datetime) -> pa.Table:
+def progress(
+    records: Sequence[RawRecord], seen: Iterable[tuple[RawRecord, datetime]], step: timedelta, now: datetime
+) -> pa.Table:
     """Return the rows of ``progress_raw``: how far each source partition is stored, and what it brought for when.
 
     One row a partition with ``pane`` 1970, and one for each stretch of ``step`` of event time that its records fell
     into, so that nobody has to search the rows for windows that have become due.
+
+    Args:
+        records: all that was handled.
+        seen: those of them that say something, with the event time of what they speak of.
+        step: length of a stretch.
+        now: when they were stored.
     """
     latest: dict[tuple[str, int, datetime], datetime] = {}
     following: dict[tuple[str, int], int] = {}
-    for record in prepared.records:
+    for record in records:
         place = (record.topic, record.partition)
         following[place] = max(following.get(place, 0), record.offset + 1)
         latest.setdefault((*place, NEVER), NEVER)
-    for entry in prepared.entries:
-        at = entry.log.timestamp
+    for record, at in seen:
         for pane in (NEVER, floor(at, step)):
-            key = (entry.record.topic, entry.record.partition, pane)
+            key = (record.topic, record.partition, pane)
             latest[key] = max(latest.get(key, NEVER), at)
     keys = sorted(latest)
     return pa.table(

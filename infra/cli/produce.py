@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Records a second; default: all at once.")
-@click.option("--topic", help="Default: kafka.topic.")
+@click.option("--feedback", is_flag=True, help="FILES hold feedback, not inferences.")
+@click.option("--topic", help="Default: kafka.topic, or kafka.feedback_topic with --feedback.")
 @pass_settings
-def produce(settings: Settings, files: tuple[str, ...], rate: float | None, topic: str | None) -> None:
+def produce(settings: Settings, files: tuple[str, ...], rate: float | None, feedback: bool, topic: str | None) -> None:
     """Send the records of FILES to Kafka, keyed by application.
 
     FILES are JSON lines or one JSON array, plain or .gz; - is standard input. Records go as they are; what cannot be
@@ -29,11 +30,12 @@ def produce(settings: Settings, files: tuple[str, ...], rate: float | None, topi
 
     kafka = reachable(settings.kafka)
     if topic is not None:
-        kafka = kafka.model_copy(update={"topic": topic})
+        kafka = kafka.model_copy(update={"feedback_topic" if feedback else "topic": topic})
     ensure_topics(kafka)
-    sent, failures = _send(kafka, files, rate)
+    topic = kafka.feedback_topic if feedback else kafka.topic
+    sent, failures = _send(kafka, topic, files, rate)
     refused = sum(failures.values())
-    click.echo(f"{sent - refused} of {sent} records acknowledged by {kafka.bootstrap_servers}, topic {kafka.topic}")
+    click.echo(f"{sent - refused} of {sent} records acknowledged by {kafka.bootstrap_servers}, topic {topic}")
     if refused:
         raise Permanent(f"{refused} records were not acknowledged: {failures}")
 
@@ -54,7 +56,7 @@ def reachable(kafka: KafkaSettings) -> KafkaSettings:
     return kafka.model_copy(update={"bootstrap_servers": address})
 
 
-def _send(kafka: KafkaSettings, files: tuple[str, ...], rate: float | None) -> tuple[int, dict[str, int]]:
+def _send(kafka: KafkaSettings, topic: str, files: tuple[str, ...], rate: float | None) -> tuple[int, dict[str, int]]:
     """Return how many records were sent, and how many of them failed, by kind of error."""
     from collections import Counter
     from threading import Event
@@ -86,7 +88,7 @@ def _send(kafka: KafkaSettings, files: tuple[str, ...], rate: float | None) -> t
                         Event().wait(early)
                     sent += 1
                     try:
-                        future = producer.send(kafka.topic, value=line, key=_application(line))
+                        future = producer.send(topic, value=line, key=_application(line))
                     except (KafkaError, AssertionError, ValueError) as error:
                         failures[type(error).__name__] += 1
                         continue

@@ -19,35 +19,42 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--feedback",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file of feedback on the inferences of FILES or of the store; may be repeated.",
+)
 @pass_settings
-def replay(settings: Settings, files: tuple[Path, ...]) -> None:
+def replay(settings: Settings, files: tuple[Path, ...], feedback: tuple[Path, ...]) -> None:
     """Score the records of FILES, store them, close their windows and evaluate the rules, without Kafka.
 
     FILES hold JSON lines or one JSON array each, plain or .gz. Replaying a file again changes no number. Alerts are
     recorded and shown, and nobody is notified of them.
     """
-    asyncio.run(_run(settings, files))
+    asyncio.run(_run(settings, files, feedback))
 
 
-async def _run(settings: Settings, files: tuple[Path, ...]) -> None:
+async def _run(settings: Settings, files: tuple[Path, ...], feedback: tuple[Path, ...]) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from inferwatch.infra.worker import assemble
     from inferwatch.schemas.clock import SystemClock
-    from inferwatch.streams.replay import read, replay
+    from inferwatch.streams.intake import Intake
+    from inferwatch.streams.replay import read, replay, topic_of
 
     clock = SystemClock()
     now = clock.now()
-    total = sum(1 for path in files for _ in read(path, now))
+    total = sum(1 for path in files + feedback for _ in read(path, now))
     columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     async with assemble(_silent(settings), clock) as parts:
         with Progress(*columns, console=Console(stderr=True)) as progress:
             task = progress.add_task("scoring", total=total)
             done = await asyncio.to_thread(
                 replay,
-                chain.from_iterable(read(path, now) for path in files),
-                parts.pipeline,
+                chain.from_iterable(read(path, now) for path in files + feedback),
+                Intake(parts.pipeline, parts.feedback, {topic_of(path) for path in feedback}),
                 parts.closer,
                 batch_records=settings.kafka.batch_records,
                 on_batch=lambda so_far: progress.update(task, completed=so_far.records),

@@ -32,6 +32,7 @@ _STALLED_SECONDS = 120
 _DELIVERY_SECONDS = 30
 _KAFKA_KEYS = {
     "topic",
+    "feedback_topic",
     "dead_letter_topic",
     "group_id",
     "partitions",
@@ -144,7 +145,8 @@ def _topics(kafka: KafkaSettings, broker: str) -> KafkaSettings:
     if kafka.bootstrap_servers is None:
         return KafkaSettings(bootstrap_servers=broker, **own)
     run = f"inferwatch-demo-{secrets.token_hex(4)}"
-    own |= {"topic": run, "dead_letter_topic": f"{run}-dead-letters", "group_id": run}
+    topics = {"feedback_topic": f"{run}-feedback", "dead_letter_topic": f"{run}-dead-letters"}
+    own |= {"topic": run, **topics, "group_id": run}
     return kafka.model_copy(update=own)
 
 

@@ -23,6 +23,8 @@ SUBJECTS = {
     "output_tokens.mean": "Output tokens per call",
     "output_chars.mean": "Length of outputs",
     "cost_usd.sum": "Cost",
+    "feedback.thumb.rate": "Thumbs down",
+    "feedback.rating.mean": "Ratings",
 }
 
 

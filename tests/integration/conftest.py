@@ -30,6 +30,7 @@ def source(kafka_address: str, request: pytest.FixtureRequest) -> KafkaSettings:
     settings = KafkaSettings(
         bootstrap_servers=kafka_address,
         topic=name,
+        feedback_topic=f"{name}.feedback",
         dead_letter_topic=f"{name}.dead",
         group_id=name,
         batch_wait=timedelta(milliseconds=100),

@@ -66,7 +66,7 @@ def test_a_restart_keeps_address_and_data_and_a_stop_leaves_nothing_running(tmp_
     broker.start()
     try:
         settings = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, partitions=3)
-        assert ensure_topics(settings) == [settings.topic, settings.dead_letter_topic]
+        assert ensure_topics(settings) == [settings.topic, settings.feedback_topic, settings.dead_letter_topic]
         assert ensure_topics(settings) == []
         assert running(data) == broker.bootstrap_servers
         address, first = broker.bootstrap_servers, broker.pid
