@@ -26,8 +26,9 @@ class _Seen:
 class ProgressWatch:
     """Follows every partition of a source, or of whatever was stored where there is none.
 
-    How long a partition has been silent is measured here, between two looks; only at the first look is the wall clock
-    of whoever stored last believed.
+    How long a partition has been silent is measured here, between two looks. At the first look wall clocks are all
+    there is: a partition has then been silent for as long as both this process's clock and that of whoever stored
+    anything last say, so that one wrong clock makes none of them idle.
     """
 
     def __init__(self, store: Store, source: Source | None, clock: Clock) -> None:
@@ -53,6 +54,7 @@ class ProgressWatch:
         extents: Mapping[tuple[str, int], Extent] = {}
         if self._source is not None:
             extents = {(self._source.topic, number): extent for number, extent in self._source.extents().items()}
+        wall = min(wall, max((updated_at for _, _, updated_at in stored.values()), default=wall))
         return [self._progress(place, stored, extents, wall, now) for place in sorted(stored.keys() | extents.keys())]
 
     def _progress(

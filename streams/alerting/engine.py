@@ -7,6 +7,7 @@ import hashlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from math import inf
 from uuid import uuid4
 
 from inferwatch.schemas.alerts import Notification, State, Transition
@@ -18,7 +19,7 @@ from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import SeriesKey, Window
 from inferwatch.streams.alerting import history, outbox
 from inferwatch.streams.alerting.message import Change, compose
-from inferwatch.streams.alerting.outbox import Delivery, Parcel, Status
+from inferwatch.streams.alerting.outbox import Delivery, Parcel, Status, Waits
 from inferwatch.streams.alerting.rules import evaluate
 from inferwatch.streams.ports import Notifier, Store
 from inferwatch.streams.telemetry import DELIVERIES, EVENT_TO_ALERT, SILENT, TRANSITIONS, Recorder
@@ -33,9 +34,7 @@ PASS_SECONDS = 10.0
 ANSWER_SECONDS = 20.0
 """A notifier that has not returned by then is cut off: longer than its own timeout, shorter than the lease."""
 DEAD_AFTER = 10
-"""Refusals in a row, about half an hour of them, from which on a receiver's untried old messages are given up too."""
-OVERLAP = timedelta(hours=1)
-"""How far back the outbox is searched beyond its oldest open row: another worker's clock and inserts lag less."""
+"""Refusals of a message, or in a row by a receiver, about half an hour of them, before old messages are given up."""
 
 
 class Alerting:
@@ -85,7 +84,8 @@ class Alerting:
         self._owner = uuid4().hex
         self._everyone = tuple(receiver.name for receiver in settings.receivers)
         self._unrecorded: list[Delivery] = []
-        self._closed_until: dict[str, datetime] = {}
+        self._waits = Waits(clock)
+        self._closed_until: dict[str, float] = {}
         self._failures: dict[str, int] = {}
         self._horizon: datetime | None = None
 
@@ -150,9 +150,10 @@ class Alerting:
         """Try what is due, all receivers at once, at most 20 messages or 10 s each; return how many were accepted.
 
         Per receiver, messages of one alert go out in order. A message that fails waits 2 s, then twice as long each
-        time, up to 15 minutes or what the receiver asks for, and so does its receiver; after 24 hours, or when the
-        receiver says that it never will take it, it is recorded as failed and logged. A message older than that which
-        nobody tried, because no process ran, is still sent, unless its receiver has refused ten times in a row. No
+        time, up to 15 minutes or what the receiver asks for, and so does its receiver; after 24 hours and ten attempts,
+        or when the receiver says that it never will take it, it is recorded as failed and logged. A message older than
+        that which was tried less often, because no process ran, is given up only once its receiver has refused ten
+        times in a row. Waits are measured by the monotonic timer, so that no wrong clock holds up a message. No
         receiver holds up another for longer than 30 seconds. One process at a time should deliver; two at once are kept
         apart by a lease of 30 seconds.
 
@@ -163,19 +164,20 @@ class Alerting:
         now = self._clock.now()
         parcels = await asyncio.to_thread(outbox.open_parcels, self._store, self._horizon)
         if outbox.all_listed(parcels):
-            self._horizon = min([now, *(parcel.created_at for parcel in parcels)]) - OVERLAP
+            self._horizon = min([now, *(parcel.created_at for parcel in parcels)]) - outbox.OVERLAP
+        self._waits.look(parcels)
         queues: dict[str, list[Parcel]] = {}
         for parcel in parcels:
             hopeless = parcel.receiver not in self._notifiers or self._failures.get(parcel.receiver, 0) >= DEAD_AFTER
-            if now - parcel.created_at >= outbox.GIVE_UP and (parcel.attempts or hopeless):
+            if now - parcel.created_at >= outbox.GIVE_UP and (parcel.attempts >= DEAD_AFTER or hopeless):
                 self._result(parcel, max(parcel.attempts, 1), Status.FAILED, "gave up after 24 h")
             else:
                 queues.setdefault(parcel.receiver, []).append(parcel)
         await self._record()
         due = {
-            receiver: outbox.next_due(queue, now, PER_PASS)
+            receiver: outbox.next_due(queue, self._waits.over, PER_PASS)
             for receiver, queue in queues.items()
-            if receiver in self._notifiers and self._closed_until.get(receiver, now) <= now
+            if receiver in self._notifiers and self._closed_until.get(receiver, -inf) <= self._clock.monotonic()
         }
         if not any(due.values()):
             return 0
@@ -242,7 +244,7 @@ class Alerting:
             failures = self._failures[parcel.receiver] = self._failures.get(parcel.receiver, 0) + 1
             wait = outbox.delay(parcel.id, attempt, retry_after)
             gate = outbox.delay(parcel.receiver, failures, retry_after)
-            self._closed_until[parcel.receiver] = self._clock.now() + gate
+            self._closed_until[parcel.receiver] = self._clock.monotonic() + gate.total_seconds()
         self._result(parcel, attempt, status, reason, wait)
         await self._record()
         return status

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,7 +15,9 @@ import orjson
 import pyarrow as pa
 
 from inferwatch.schemas.alerts import Notification, State
+from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.rules import Severity
+from inferwatch.schemas.windows import EPOCH
 from inferwatch.streams.ports import Store
 from inferwatch.streams.rows import INSTANT
 
@@ -25,6 +27,8 @@ LONGEST_WAIT = timedelta(hours=1)
 LEASE = timedelta(seconds=30)
 """An attempt without a result is tried again after this: longer than any notifier takes."""
 GIVE_UP = timedelta(hours=24)
+OVERLAP = timedelta(days=7)
+"""How far the outbox and its deliveries are searched beyond the oldest open message: how wrong a clock may be."""
 OPEN_ROWS = 5000
 """Most open notifications listed of one receiver."""
 
@@ -40,14 +44,20 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """One notification for one receiver that is not settled yet. ``attempts`` is how many were begun."""
+    """One notification for one receiver that is not settled yet.
+
+    ``attempts`` is how many were begun, ``wait`` how long after the last one the next may be made, ``due_at`` when that
+    is by the clock of whoever made the last one, ``leased`` whether it has no result.
+    """
 
     id: str
     receiver: str
     alert_id: str
     created_at: datetime
-    attempts: int
-    due_at: datetime
+    attempts: int = 0
+    wait: timedelta = timedelta(0)
+    due_at: datetime = EPOCH
+    leased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,41 @@ def delay(parcel: str, attempt: int, retry_after: float | None = None) -> timede
     return waited if retry_after is None else max(waited, min(timedelta(seconds=min(retry_after, 1e6)), LONGEST_WAIT))
 
 
+class Waits:
+    """From when on each message may be tried, by this process's monotonic timer.
+
+    Workers' wall clocks differ and step, so of what another one wrote only lengths of time are believed. The lease of
+    an attempt without a result runs from when this process first saw it, which is never earlier than it was taken. A
+    refused message waits no longer than it was told to; the time that has passed since counts where the wall clocks
+    agree on it, for trying too early is only impolite.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._until: dict[tuple[str, str, int, bool], float] = {}
+
+    def look(self, parcels: Iterable[Parcel]) -> None:
+        """Take note of what is open, and forget the rest."""
+        wall, now = self._clock.now(), self._clock.monotonic()
+        self._until = {
+            key: self._until[key] if key in self._until else now + _rest(parcel, wall).total_seconds()
+            for parcel in parcels
+            for key in [_key(parcel)]
+        }
+
+    def over(self, parcel: Parcel) -> bool:
+        """Return whether ``parcel``, which was looked at, may be tried now."""
+        return self._until[_key(parcel)] <= self._clock.monotonic()
+
+
+def _key(parcel: Parcel) -> tuple[str, str, int, bool]:
+    return parcel.id, parcel.receiver, parcel.attempts, parcel.leased
+
+
+def _rest(parcel: Parcel, wall: datetime) -> timedelta:
+    return parcel.wait if parcel.leased else min(parcel.wait, max(parcel.due_at - wall, timedelta(0)))
+
+
 def open_parcels(store: Store, since: datetime | None) -> list[Parcel]:
     """Return what was put into the outbox since ``since`` (ever, for None) and is not settled, oldest event first.
 
@@ -85,21 +130,29 @@ def open_parcels(store: Store, since: datetime | None) -> list[Parcel]:
     if since is not None:
         # Every pass reads these tables: without a bound it would cost more with every page ever sent.
         recent = "WHERE o.created_at >= {since:DateTime64(3, 'UTC')}"
-        lately = "WHERE deliveries_raw.at >= {since:DateTime64(3, 'UTC')} - INTERVAL 1 HOUR"
+        lately = "WHERE deliveries_raw.at >= {lately:DateTime64(3, 'UTC')}"
     rows = store.query(
         "SELECT o.id AS id, o.receiver AS receiver, any(o.alert_id) AS alert_id, min(o.at) AS event, "
-        "min(o.created_at) AS created, any(d.attempts) AS attempts, any(d.due) AS due FROM outbox_raw AS o LEFT JOIN ("
+        "min(o.created_at) AS created, any(d.attempts) AS attempts, any(d.due) AS due, any(d.begun) AS begun, "
+        "any(d.state) AS state FROM outbox_raw AS o LEFT JOIN ("
         "SELECT id, receiver, max(attempt) AS attempts, countIf(status IN ('sent', 'failed')) AS settled, "
-        "argMax(next_attempt_at, (attempt, status != 'attempting')) AS due FROM deliveries_raw "
+        "argMax((next_attempt_at, deliveries_raw.at, status), (attempt, status != 'attempting')) AS last, "
+        "last.1 AS due, last.2 AS begun, last.3 AS state FROM deliveries_raw "
         f"{lately} GROUP BY id, receiver) AS d ON o.id = d.id AND o.receiver = d.receiver {recent} "
         "GROUP BY id, receiver HAVING any(d.settled) = 0 "
         f"ORDER BY event, created, id, receiver LIMIT {OPEN_ROWS} BY receiver",
-        {"since": since} if since is not None else None,
+        {"since": since, "lately": since - OVERLAP} if since is not None else None,
     ).to_pylist()
-    return [
-        Parcel(row["id"], row["receiver"], row["alert_id"], row["created"], int(row["attempts"] or 0), row["due"])
-        for row in rows
-    ]
+    return [_parcel(row) for row in rows]
+
+
+def _parcel(row: Mapping[str, Any]) -> Parcel:
+    key = row["id"], row["receiver"], row["alert_id"], row["created"]
+    if not row["attempts"]:
+        return Parcel(*key)
+    # Both were read from one clock at one moment: their difference is right even if the clock was not.
+    wait = row["due"] - row["begun"]
+    return Parcel(*key, int(row["attempts"]), wait, row["due"], row["state"] == Status.ATTEMPTING)
 
 
 def all_listed(parcels: Sequence[Parcel]) -> bool:
@@ -107,8 +160,8 @@ def all_listed(parcels: Sequence[Parcel]) -> bool:
     return max(Counter(parcel.receiver for parcel in parcels).values(), default=0) < OPEN_ROWS
 
 
-def next_due(parcels: Sequence[Parcel], now: datetime, most: int) -> list[Parcel]:
-    """Return up to ``most`` parcels of one receiver that may be tried now, in their order.
+def next_due(parcels: Sequence[Parcel], over: Callable[[Parcel], bool], most: int) -> list[Parcel]:
+    """Return up to ``most`` parcels of one receiver that may be tried, in their order: those whose wait is ``over``.
 
     Parcels of one alert keep their order, so that a resolve never overtakes its trigger: one that waits holds up the
     later ones. Other alerts do not wait for it, and those tried least often come first, so that one message that a
@@ -119,7 +172,7 @@ def next_due(parcels: Sequence[Parcel], now: datetime, most: int) -> list[Parcel
     held_up: set[str] = set()
     for parcel in parcels:
         head = heads.setdefault(parcel.alert_id, parcel)
-        if parcel.due_at > now:
+        if not over(parcel):
             held_up.add(parcel.alert_id)
         if parcel.alert_id not in held_up:
             found.append((head.attempts, parcel))

@@ -285,6 +285,7 @@ async def test_a_crash_at_any_call_loses_no_page_and_repeats_none(store: ClickHo
             except StoreUnavailable:
                 breaking.dead, breaking.die_at = False, 0
                 process = Alerting(settings, breaking, notifiers, clock, THRESHOLDS)
+                await process.deliver()
                 clock.advance(LEASE)
                 await until_done(work)
 
@@ -407,7 +408,9 @@ async def test_after_a_day_it_gives_up_and_says_so(store: ClickHouseStore, caplo
     clock, inbox = ManualClock(DAY), Inbox("a")
     inbox.refuse[None] = DeliveryError("down", retryable=True)
     engine = decided(store, clock, inbox, until=3)
-    await engine.deliver()
+    for _ in range(DEAD_AFTER):
+        await engine.deliver()
+        clock.advance(timedelta(hours=1))
     clock.advance(GIVE_UP)
     with caplog.at_level(logging.ERROR):
         assert await engine.deliver() == 0
@@ -462,6 +465,7 @@ async def test_a_process_stopped_at_any_call_repeats_nothing_that_another_sent(
             other: Alerting = other, clock: ManualClock = clock, inbox: Inbox = inbox, found: list[int] = unrecorded
         ) -> None:
             found.append(len(inbox.accepted))
+            asyncio.run(other.deliver())
             clock.advance(paused)
             asyncio.run(other.deliver())
 
@@ -490,7 +494,10 @@ async def test_a_process_stopped_after_taking_its_lease_does_not_send_when_it_is
 
     assert await alerting(Stopping(store, 0, lambda: None), clock, inbox).deliver() == 0
     assert inbox.accepted == []
-    assert await alerting(store, clock, inbox).deliver() == 1
+    successor = alerting(store, clock, inbox)
+    assert await successor.deliver() == 0
+    clock.advance(LEASE)
+    assert await successor.deliver() == 1
 
 
 async def test_an_answer_that_could_not_be_recorded_is_recorded_later_not_repeated(store: ClickHouseStore) -> None:
@@ -610,8 +617,28 @@ async def test_a_receiver_that_is_only_busy_still_gets_what_nobody_tried_for_a_d
     assert await engine.deliver() == 0
     inbox.refuse.clear()
     clock.advance(timedelta(minutes=1))
-    # The one that was tried, and is older than a day, is given up; the others go out.
-    assert await engine.deliver() == 2
+    assert await engine.deliver() == 3
+
+
+@pytest.mark.parametrize("wrong", [timedelta(minutes=10), timedelta(days=6)], ids=str)
+@pytest.mark.parametrize("ahead", [True, False], ids=["ahead", "behind"])
+@pytest.mark.parametrize("watching", [True, False], ids=["a worker that ran beside it", "one that starts"])
+async def test_what_a_worker_with_a_wrong_clock_left_is_sent_in_time(
+    store: ClickHouseStore, wrong: timedelta, ahead: bool, watching: bool
+) -> None:
+    """It wrote a message, was refused, and died; a worker whose clock is right sends it a few seconds later."""
+    clock, inbox = ManualClock(DAY), Inbox("a")
+    beside, starting = alerting(store, clock, inbox), alerting(store, clock, inbox)
+    assert await beside.deliver() == 0
+    inbox.refuse[None] = DeliveryError("busy", retryable=True)
+    await decided(store, ManualClock(DAY + wrong if ahead else DAY - wrong), inbox, until=3).deliver()
+    inbox.refuse.clear()
+    successor, other = (beside, starting) if watching else (starting, beside)
+    sent = await successor.deliver()
+    clock.advance(3 * SECOND)
+    assert sent + await successor.deliver() == 1
+    clock.advance(LEASE)
+    assert [await other.deliver(), await alerting(store, clock, inbox).deliver()] == [0, 0]
 
 
 async def test_a_message_goes_out_without_what_could_not_be_read(store: ClickHouseStore) -> None:

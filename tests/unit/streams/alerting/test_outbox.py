@@ -5,21 +5,33 @@ from __future__ import annotations
 import dataclasses
 from datetime import UTC, datetime, timedelta
 from math import inf, nan
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inferwatch.schemas.alerts import Notification, State
+from inferwatch.schemas.clock import ManualClock
 from inferwatch.schemas.rules import Severity
-from inferwatch.streams.alerting.outbox import LONGEST_DELAY, LONGEST_WAIT, Parcel, decode, delay, encode, next_due
+from inferwatch.streams.alerting.outbox import (
+    LEASE,
+    LONGEST_DELAY,
+    LONGEST_WAIT,
+    Parcel,
+    Waits,
+    decode,
+    delay,
+    encode,
+    next_due,
+)
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SOON = timedelta(seconds=5)
 
 
-def parcel(name: str, alert: str, *, attempts: int = 0, due: datetime = NOW) -> Parcel:
-    return Parcel(name, "slack", alert, NOW, attempts, due)
+def parcel(name: str, alert: str, *, attempts: int = 0, wait: timedelta = timedelta(0), **other: Any) -> Parcel:
+    return Parcel(name, "slack", alert, NOW, attempts, wait, **other)
 
 
 @given(st.text(max_size=20), st.integers(1, 10_000))
@@ -45,12 +57,16 @@ def test_a_receiver_is_given_the_time_it_asks_for_within_reason(
     assert least <= delay("x", 1, asked) <= most
 
 
+def no_wait(one: Parcel) -> bool:
+    return not one.wait
+
+
 def names(parcels: list[Parcel], most: int = 20) -> list[str]:
-    return [one.id for one in next_due(parcels, NOW, most)]
+    return [one.id for one in next_due(parcels, no_wait, most)]
 
 
 def test_a_resolve_waits_for_its_trigger_and_others_do_not() -> None:
-    waiting = parcel("trigger", "a", attempts=2, due=NOW + SOON)
+    waiting = parcel("trigger", "a", attempts=2, wait=SOON)
     assert names([waiting, parcel("resolve", "a"), parcel("other", "b")]) == ["other"]
 
 
@@ -75,16 +91,63 @@ def test_what_was_tried_least_goes_first_in_the_order_of_its_alert() -> None:
 )
 def test_the_order_within_an_alert_always_holds(drawn: list[tuple[str, int, bool]], most: int) -> None:
     queue = [
-        parcel(str(place), alert, attempts=attempts, due=NOW + SOON if late else NOW)
+        parcel(str(place), alert, attempts=attempts, wait=SOON if late else timedelta(0))
         for place, (alert, attempts, late) in enumerate(drawn)
     ]
-    chosen = next_due(queue, NOW, most)
+    chosen = next_due(queue, no_wait, most)
     assert len(chosen) <= most
     for alert in "abc":
         own = [one.id for one in queue if one.alert_id == alert]
         assert [one.id for one in chosen if one.alert_id == alert] == own[
             : sum(one.alert_id == alert for one in chosen)
         ]
+
+
+WRONG = st.timedeltas(-timedelta(days=400), timedelta(days=400))
+
+
+@given(writer=WRONG, reader=WRONG, step=WRONG, leased=st.booleans(), passed=st.integers(0, 60))
+def test_no_wrong_clock_prolongs_a_wait_or_shortens_a_lease(
+    writer: timedelta, reader: timedelta, step: timedelta, leased: bool, passed: int
+) -> None:
+    """Another worker, ``writer`` wrong, began an attempt; this one, ``reader`` wrong, sees it ``passed`` s later."""
+    clock = Stepping(NOW + reader + timedelta(seconds=passed))
+    one = parcel("trigger", "a", attempts=1, wait=LEASE, due_at=NOW + writer + LEASE, leased=leased)
+    waits = Waits(clock)
+    waits.look([one])
+    if leased:
+        assert not waits.over(one)
+    elif writer == reader:
+        assert waits.over(one) == (passed >= LEASE.total_seconds())
+    clock.step(step)
+    clock.advance(LEASE - timedelta(seconds=1))
+    waits.look([one])
+    assert not (leased and waits.over(one))
+    clock.advance(timedelta(seconds=1))
+    waits.look([one])
+    assert waits.over(one)
+
+
+def test_every_attempt_has_a_wait_of_its_own() -> None:
+    clock = ManualClock(NOW)
+    waits = Waits(clock)
+    waits.look([parcel("trigger", "a")])
+    assert waits.over(parcel("trigger", "a"))
+    for attempts in (1, 2):
+        leased = parcel("trigger", "a", attempts=attempts, wait=LEASE, due_at=clock.now() + LEASE, leased=True)
+        refused = parcel("trigger", "a", attempts=attempts, wait=SOON, due_at=clock.now() + SOON)
+        for one in (leased, refused):
+            waits.look([one])
+            assert not waits.over(one)
+        clock.advance(SOON)
+        assert waits.over(refused)
+
+
+class Stepping(ManualClock):
+    """Its wall time can be put wrong; its timer goes on."""
+
+    def step(self, by: timedelta) -> None:
+        self._now += by
 
 
 def test_a_notification_survives_the_store() -> None:
