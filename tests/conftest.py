@@ -8,6 +8,7 @@ another database: ``migrate(settings := store_settings.model_copy(update={"datab
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,13 +54,26 @@ def store_settings(tmp_path: Path) -> StoreSettings:
     It keeps rows for decades: retention counts from ``ingested_at`` by the machine's clock, and a test whose own clock
     stands at some fixed day would see its rows dropped as they arrive.
     """
+    return embedded(tmp_path / "store")
+
+
+def embedded(folder: Path) -> StoreSettings:
     retention = RetentionSettings(**dict.fromkeys(RetentionSettings.model_fields, 10_000))
-    return StoreSettings(dsn=SecretStr(f"chdb://{tmp_path / 'store'}"), retention=retention)
+    return StoreSettings(dsn=SecretStr(f"chdb://{folder}"), retention=retention)
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an empty store with every table, made once: creating them takes most of a short test's time."""
+    folder = tmp_path_factory.mktemp("migrated") / "store"
+    migrate(embedded(folder))
+    return folder
 
 
 @pytest.fixture
-def store(store_settings: StoreSettings) -> Iterator[ClickHouseStore]:
+def store(store_settings: StoreSettings, migrated: Path) -> Iterator[ClickHouseStore]:
     """A fresh, migrated, embedded store: the real engine in this process."""
-    migrate(store_settings)
+    folder = store_settings.dsn.get_secret_value().removeprefix("chdb://")
+    shutil.copytree(migrated, folder, symlinks=True)
     with open_store(store_settings) as opened:
         yield opened
