@@ -15,7 +15,7 @@ from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.settings import EncoderSettings
 
 _SECONDS = 0.4
-_ROUNDS = 3
+_ROUNDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,8 @@ def choose(settings: EncoderSettings, prefer: str | None = None) -> Chosen:
 
 def short_rate(encoder: Backend, seconds: float = _SECONDS) -> float:
     """Return the short texts a second that ``encoder`` reaches, the best of a few rounds of ``seconds`` in all."""
-    texts = [f"{text} {number}" for number in range(4) for text in samples.SHORT]
+    # Enough for a batch on every core: a backend that works in batches would else leave cores idle.
+    texts = [f"{text} {number}" for number in range(16) for text in samples.SHORT]
     encoder.encode(texts[:2])
     best = 0.0
     for _ in range(_ROUNDS):
