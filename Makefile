@@ -10,7 +10,7 @@ VENV   := .venv
 RUN    := $(VENV)/bin/python
 ARGS   ?=
 
-.PHONY: demo test lint format bench chaos lock clean setup
+.PHONY: demo test lint format bench soak chaos lock clean setup
 
 demo: setup
 	$(VENV)/bin/inferwatch demo $(ARGS)
@@ -29,7 +29,11 @@ format: setup
 	$(DEPS)/bin/ruff format .
 
 bench: setup
-	$(RUN) -m tests.bench.end_to_end $(ARGS)
+	$(RUN) -W ignore -m tests.bench $(ARGS)
+
+# Half an hour of steady load on one worker; ARGS="--minutes 5" for less.
+soak: setup
+	$(RUN) -W ignore -m tests.bench.soak $(ARGS)
 
 # Some forty seconds a schedule. ARGS="--seeds 0-99", "--resume" after an interruption.
 chaos: setup

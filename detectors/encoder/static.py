@@ -33,6 +33,9 @@ class StaticEncoder(Backend):
         models: the folder of built models.
         max_tokens: most tokens read of a text; there are no chunks, every token read counts the same.
 
+    Attributes:
+        table: (vocabulary, dim) float32, one vector a token.
+
     Raises:
         Misconfigured: the model was not built, was built from something else, or is damaged.
     """
@@ -47,7 +50,7 @@ class StaticEncoder(Backend):
         self._chunk = Chunker(source, longest_sequence(source), max_tokens)
         try:
             with np.load(self.built.file, allow_pickle=False) as held:
-                self._table: F32 = held["vectors"].astype(np.float32)
+                self.table: F32 = held["vectors"].astype(np.float32)
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
             raise Misconfigured(f"{self.built.file} cannot be loaded: {error}; build it again") from error
 
@@ -55,7 +58,7 @@ class StaticEncoder(Backend):
         """Return the vectors of ``texts``; each is of one chunk."""
         with self._measure(len(texts)):
             tokens, cut = self._chunk.bare(texts)
-            vectors = mean_of(tokens, self._table)
+            vectors = mean_of(tokens, self.table)
             return Encoded(vectors, np.ones(len(texts), np.int64), cut)
 
 

@@ -40,6 +40,10 @@ class EngineServer:
         return f"clickhouse://127.0.0.1:{self.port}"
 
     @property
+    def pid(self) -> int:
+        return self._process.pid if self._process else 0
+
+    @property
     def log(self) -> Path:
         return self.folder.with_name(f"{self.folder.name}.log")
 
