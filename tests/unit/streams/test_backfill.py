@@ -160,7 +160,7 @@ def running(settings: Settings, build: Any) -> Iterator[Service]:
 
 
 @pytest.mark.parametrize("slide", [None, "5m"], ids=["tumbling", "sliding"])
-@examples(max_examples=3, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=2, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32))
 def test_backfill_gives_what_live_gave(
     store_settings: StoreSettings, build: Any, record: Any, slide: str | None, seed: int
