@@ -271,7 +271,7 @@ def rivals(raw: Raw) -> str:
 
 {raw["conversations"]} conversations of short texts, {raw["rounds"]} rounds in turn, all with the same model. LangKit's `response.relevance_to_prompt` and Evidently's
 `SemanticSimilarity` encode input and output and compare them. inferwatch decodes and redacts the record, encodes both, and scores toxicity and
-hallucination too. The others' toxicity needs models from a hub and could not be run. Evidently 0.7.23 cannot be imported beside pandas 3, which its
+hallucination too; its encoder is `{raw["encoder"]["backend"]}`, theirs runs in fp32. The others' toxicity needs models from a hub and could not be run. Evidently 0.7.23 cannot be imported beside pandas 3, which its
 requirements allow; it was given pandas 2.
 
 {table(("", "conversations/s", "inferwatch is faster by"), rows)}
