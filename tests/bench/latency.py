@@ -30,8 +30,6 @@ from typing import Any
 import numpy as np
 from aiohttp import web
 
-from inferwatch.detectors.base import Detector, Encoder
-from inferwatch.detectors.encoder.cache import CachedEncoder
 from inferwatch.infra.local.broker import LocalKafka
 from inferwatch.infra.topics import ensure_topics
 from inferwatch.infra.worker import load_models
@@ -40,7 +38,7 @@ from inferwatch.schemas.settings import Settings
 from tests.bench.encoding import bare, describe
 from tests.bench.feeder import Fed, Feed, Incident, feeding
 from tests.bench.machine import RESULTS, machine, write
-from tests.bench.service import Notes, produce, run, settings_for, stored, until
+from tests.bench.service import Notes, cached, produce, run, settings_for, stored, until
 from tests.bench.throughput import PILOT
 from tests.bench.workloads import records, stamped
 
@@ -195,8 +193,7 @@ def main() -> None:
     loaded, detectors = load_models(Settings())
     encoder = bare(loaded)
 
-    def models(settings: Settings, _: str | None = None) -> tuple[Encoder, list[Detector]]:
-        return CachedEncoder(encoder, settings.encoder.cache_texts), detectors
+    models = cached(encoder, detectors)
 
     with tempfile.TemporaryDirectory() as folder, LocalKafka() as broker:
         dsn = f"chdb://{Path(folder) / 'store'}"

@@ -19,8 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from inferwatch.detectors.base import Detector, Encoder
-from inferwatch.detectors.encoder.cache import CachedEncoder
 from inferwatch.infra.local.broker import LocalKafka
 from inferwatch.infra.topics import ensure_topics
 from inferwatch.infra.worker import load_models
@@ -29,7 +27,7 @@ from tests.bench.encoding import bare, describe
 from tests.bench.feeder import Fed, Feed, feeding
 from tests.bench.latency import highest_rate
 from tests.bench.machine import RESULTS, machine, resident_mib, write
-from tests.bench.service import run, settings_for, stored
+from tests.bench.service import cached, run, settings_for, stored
 
 EVERY = 5.0
 LOAD = 0.5
@@ -94,8 +92,7 @@ def main() -> None:
     loaded, detectors = load_models(Settings())
     encoder = bare(loaded)
 
-    def models(*_: object) -> tuple[Encoder, list[Detector]]:
-        return CachedEncoder(encoder, CACHE), detectors
+    models = cached(encoder, detectors, CACHE)
 
     with tempfile.TemporaryDirectory() as folder, LocalKafka() as broker:
         dsn = f"chdb://{Path(folder) / 'store'}"

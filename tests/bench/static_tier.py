@@ -17,15 +17,13 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from inferwatch.detectors.base import Detector, Encoder
-from inferwatch.detectors.encoder.cache import CachedEncoder
 from inferwatch.infra.local.broker import LocalKafka
 from inferwatch.infra.worker import load_models
 from inferwatch.schemas.settings import Settings
 from tests.bench.encoding import STATIC, bare, describe, distinct_texts
 from tests.bench.machine import RESULTS, cpu_seconds, machine, write
 from tests.bench.sampler import Sampler
-from tests.bench.service import produce, run, settings_for, stored, until
+from tests.bench.service import cached, produce, run, settings_for, stored, until
 from tests.bench.throughput import WINDOWS, floor
 from tests.bench.workloads import records, stamped
 
@@ -69,8 +67,7 @@ def main() -> None:
     loaded, detectors = load_models(defaults)
     encoder = bare(loaded)
 
-    def models(*_: object) -> tuple[Encoder, list[Detector]]:
-        return CachedEncoder(encoder, defaults.encoder.cache_texts), detectors
+    models = cached(encoder, detectors)
 
     with tempfile.TemporaryDirectory() as folder, LocalKafka() as broker:
         store = Path(folder) / "store"

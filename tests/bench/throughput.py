@@ -27,13 +27,12 @@ from pathlib import Path
 from typing import Any
 
 from inferwatch.detectors.base import Detector, Encoder
-from inferwatch.detectors.encoder.cache import CachedEncoder
 from inferwatch.infra.local.broker import LocalKafka
 from inferwatch.infra.worker import load_models
 from inferwatch.schemas.settings import Settings
 from tests.bench.encoding import bare, describe, distinct_texts
 from tests.bench.machine import RESULTS, machine, write
-from tests.bench.service import Stored, produce, run, settings_for, stored, until
+from tests.bench.service import Stored, cached, produce, run, settings_for, stored, until
 from tests.bench.workloads import KINDS, Kind, records, stamped
 
 WINDOWS = {"size": 5, "allowed_lateness": 1}
@@ -65,8 +64,7 @@ def compare(
     found = records(kind, n)
     texts = distinct_texts(stamped(found, rate), defaults, encoder, detectors)
 
-    def models(settings: Settings, _: str | None = None) -> tuple[Encoder, list[Detector]]:
-        return CachedEncoder(encoder, settings.encoder.cache_texts), detectors
+    models = cached(encoder, detectors)
 
     def end_to_end(number: int, sent: Sequence[dict[str, Any]]) -> tuple[float, Stored]:
         settings = settings_for(f"throughput-{name}-{number}", broker, f"chdb://{folder}", windows=windows)
