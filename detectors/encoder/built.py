@@ -16,7 +16,7 @@ from inferwatch.schemas.errors import Misconfigured
 INT8, STATIC = "onnx-int8", "static"
 FILES = {INT8: "model.onnx", STATIC: "tokens.npz"}
 """Kind of built model -> the file that holds it."""
-RECIPES = {INT8: 1, STATIC: 1}
+RECIPES = {INT8: 2, STATIC: 1}
 """Raised when the steps that make a model change; models of another recipe are built again."""
 MANIFEST = "manifest.json"
 SAMPLES = "samples.npy"

@@ -8,16 +8,20 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import torch
+from onnx import helper, numpy_helper
 from onnxruntime import quantization
 from onnxruntime.transformers import optimizer
+from onnxruntime.transformers.fusion_options import FusionOptions
 from transformers import AutoModel
 from transformers.utils.logging import disable_progress_bar
 
 from inferwatch.schemas.errors import Misconfigured
 
-_untyped: Any = (disable_progress_bar, optimizer.optimize_model, quantization)
-_quiet, _fuse, _quantization = _untyped
+_untyped: Any = (disable_progress_bar, optimizer.optimize_model, FusionOptions, quantization)
+_quiet, _fuse, _FusionOptions, _quantization = _untyped
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
@@ -36,9 +40,9 @@ class _Mean(torch.nn.Module):
 def export_int8(source: Path, target: Path, scratch: Path) -> int:
     """Write the int8 model of ``source`` to ``target``; return the length of its vectors.
 
-    Export, fusion of attention, layer normalisation and GELU into single operators, then int8 for every weight, one
-    scale for each column; activations get their scale at run time. The same versions of the libraries give the same
-    bytes.
+    Export, fusion of attention, embeddings and GELU into single operators, layer normalisation in operators that are
+    fast, then int8 for every weight, one scale for each column; activations get their scale at run time. The model
+    takes one text a run. The same versions of the libraries give the same bytes.
 
     Args:
         source: a sentence-transformers folder with a BERT and mean pooling.
@@ -64,18 +68,26 @@ def export_int8(source: Path, target: Path, scratch: Path) -> int:
             str(scratch / "exported.onnx"),
             input_names=list(INPUTS),
             output_names=["mean"],
-            dynamic_axes={name: {0: "texts", 1: "tokens"} for name in INPUTS} | {"mean": {0: "texts"}},
+            dynamic_axes={name: {1: "tokens"} for name in INPUTS},
             dynamo=False,
             opset_version=17,
         )
         before = logging.root.level
         logging.root.setLevel(logging.ERROR)  # hints of the quantiser, by the root logger
         try:
+            options = _FusionOptions("bert")
+            options.enable_skip_layer_norm = options.enable_bias_skip_layer_norm = False
             fused = _fuse(
-                str(scratch / "exported.onnx"), model_type="bert", num_heads=heads, hidden_size=dim, opt_level=0
+                str(scratch / "exported.onnx"),
+                model_type="bert",
+                num_heads=heads,
+                hidden_size=dim,
+                opt_level=0,
+                optimization_options=options,
             )
             if not fused.get_fused_operator_statistics().get("Attention"):
                 raise Misconfigured(f"{source}: its attention could not be fused; use encoder.backend: torch")
+            _spread_norms(fused.model.graph)
             fused.save_model_to_file(str(scratch / "fused.onnx"))
             # Without a default type the quantiser asks for shapes it cannot infer of fused operators; 1 is float.
             _quantization.quantize_dynamic(
@@ -88,6 +100,36 @@ def export_int8(source: Path, target: Path, scratch: Path) -> int:
         finally:
             logging.root.setLevel(before)
     return dim
+
+
+def _spread_norms(graph: Any) -> None:
+    """Replace each LayerNormalization of ``graph``, which takes one text, by operators with the same result.
+
+    ONNX Runtime's kernels for layer normalisation go number by number on a CPU: a fifth of the time of the int8 model.
+    InstanceNormalization does the same for every token, seen as a channel, with vector instructions; its own scales and
+    shifts, one a token, are 1 and 0, and gamma and beta follow as operators of their own.
+    """
+    one, zero, every = "norm_one", "norm_zero", "norm_every_token"
+    graph.initializer.append(numpy_helper.from_array(np.array([-1], np.int64), every))
+    nodes = [
+        helper.make_node("Cast", [INPUTS[1]], ["norm_mask"], to=onnx.TensorProto.FLOAT),  # of one text, so all ones
+        helper.make_node("Reshape", ["norm_mask", every], [one]),
+        helper.make_node("Sub", [one, one], [zero]),
+    ]
+    for node in graph.node:
+        if node.op_type != "LayerNormalization":
+            nodes.append(node)
+            continue
+        (given, gamma, beta), (normed,) = node.input, node.output
+        bare, scaled = f"{normed}_bare", f"{normed}_scaled"
+        epsilon = next(attribute.f for attribute in node.attribute if attribute.name == "epsilon")
+        nodes += [
+            helper.make_node("InstanceNormalization", [given, one, zero], [bare], epsilon=epsilon),
+            helper.make_node("Mul", [bare, gamma], [scaled]),
+            helper.make_node("Add", [scaled, beta], [normed]),
+        ]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _shape(source: Path) -> tuple[int, int]:
