@@ -15,6 +15,7 @@ from importlib.metadata import version
 from aiohttp import web
 
 from inferwatch.detectors.base import Detector, Encoder
+from inferwatch.infra import memory
 from inferwatch.infra import notifiers as receivers
 from inferwatch.infra.clickhouse.migrate import migrate
 from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
@@ -140,6 +141,7 @@ async def run_worker(
     Raises:
         Misconfigured: something in ``settings`` cannot work.
     """
+    memory.bound_arenas()
     clock = clock or SystemClock()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -180,6 +182,9 @@ async def run_worker(
             monitor.health.watch(name, partial(_signs, name, turns, parts.closer))
             task = asyncio.create_task(_every(pause, name, work, stop, turns, parts.telemetry))
             stack.push_async_callback(_finish, task)
+        trim = partial(asyncio.to_thread, memory.trim)
+        trimming = asyncio.create_task(_every(memory.EVERY, "trimming", trim, stop, turns, parts.telemetry))
+        stack.push_async_callback(_finish, trimming)
         stack.callback(stop.set)
         if ready is not None:
             ready(address)
