@@ -26,7 +26,9 @@ class Left:
     summary: Summary
 
 
-def store_summaries(store: Store, left: Sequence[Left], revision: int, totals: Mapping[str, int], now: datetime) -> None:
+def store_summaries(
+    store: Store, left: Sequence[Left], revision: int, totals: Mapping[str, int], now: datetime
+) -> None:
     """Keep the summaries of one window. ``totals`` maps an application to the rows its window held.
 
     Raises:
