@@ -10,7 +10,7 @@ alibi-detect's online detector is configured for 1,000 rows. So short a time bec
 configuration asks for ten times as many simulations as rows. Delays in rows; a stream that ends without a page
 counts as its length. ``null`` is the same without a change: rows until a false page.
 
-    python -m tests.bench.drift.delay [--streams 40] [--slow-streams 10] [--equal-streams 20] [--online 2]
+    python -m tests.bench.drift.delay [--streams 30] [--slow-streams 10] [--equal-streams 20] [--online 2]
                                       [--data FILE] [--output DIR]
 """
 
@@ -29,7 +29,7 @@ from tests.bench.drift.logs import DATA, Pool, Rows, load
 from tests.bench.drift.own import BUDGET_DAYS, NAME, SIZE, SPANS, Own
 from tests.bench.drift.results import FOLDER
 from tests.bench.drift.rivals import Request, Rivals
-from tests.bench.drift.scenarios import BASE, mixture
+from tests.bench.drift.scenarios import BASE, mixture, of_source
 from tests.bench.drift.stream import F64, recurrences, totals
 from tests.bench.machine import machine, write
 
@@ -37,6 +37,7 @@ DAY = 288
 REFERENCE, ROWS = 1000, 500
 BEFORE, AFTER = 64, 96
 SLOW_ROWS, SLOW_A_DAY, SLOW_DAYS = 100, 0.01, 40
+SLOW_SOURCES = ("koala", "vicuna")
 SWAPPED = "gpt-3.5-turbo-0613"
 EQUAL_ROWS, EQUAL_WINDOWS, EQUAL_LONGEST, EQUAL_REFERENCE = 50, 20, 40, 400
 BOOTSTRAPS = 10 * EQUAL_ROWS * EQUAL_WINDOWS
@@ -49,10 +50,11 @@ Change = tuple[Rows, Rows, float]
 
 def changes(pool: Pool) -> dict[str, Change]:
     """Return the sudden changes by name."""
-    found = {}
-    for source in sorted(set(pool.sources)):
-        inside, outside = (pool.table[:, pool.sources == source], pool.table[:, pool.sources != source])
-        found[f"10 % {source}"] = (outside.ravel(), inside.ravel(), 0.10)
+    found: dict[str, Change] = {}
+    for part in ("input", "output"):
+        for source in sorted(set(pool.sources)):
+            inside, outside = of_source(pool, source, part)
+            found[f"{part}: 10 % {source}"] = (outside, inside, 0.10)
     found[f"{BASE} -> {SWAPPED}"] = (pool.of(BASE), pool.of(SWAPPED), 1.0)
     return found
 
@@ -136,7 +138,7 @@ def equal(pool: Pool, change: Change, streams: int, rivals: Rivals, online: int)
         threshold = np.quantile(scores[:, :NULLS], 1 - 1 / EQUAL_WINDOWS)
         over = scores[:, NULLS:] > threshold
         found[method] = [int(np.argmax(row) + 1) * EQUAL_ROWS if row.any() else None for row in over]
-    if any(method.startswith("alibi") for method in rivals.methods):
+    if online and any(method.startswith("alibi") for method in rivals.methods):
         asked = [
             Request(reference.tolist(), [rows.tolist() for rows in drawn[at::online]])
             for at, reference in enumerate(references[:online])
@@ -157,7 +159,7 @@ def equal(pool: Pool, change: Change, streams: int, rivals: Rivals, online: int)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--streams", type=int, default=40)
+    parser.add_argument("--streams", type=int, default=30)
     parser.add_argument("--slow-streams", type=int, default=10)
     parser.add_argument("--equal-streams", type=int, default=20)
     parser.add_argument("--online", type=int, default=2, help="references the online detector is configured for")
@@ -167,17 +169,17 @@ def main() -> None:
     about = machine()
     pool = load(options.data)
     known = changes(pool)
-    koala, swapped = known["10 % koala"], known[f"{BASE} -> {SWAPPED}"]
+    koala, swapped = known["input: 10 % koala"], known[f"{BASE} -> {SWAPPED}"]
     said: Callable[[str, dict[str, Any]], None] = lambda name, one: print(name, one, flush=True)  # noqa: E731
     found: dict[str, Any] = {"sudden": {}, "slow": {}, "equal": {}}
     for name, change in known.items():
         one = found["sudden"][name] = sudden(pool, change, options.streams)
         said(name, {key: one[key] for key in ("median", "p90", "within", "fired_before")})
-    for name in ("10 % koala", "10 % vicuna"):
-        one = found["slow"][name.removeprefix("10 % ")] = slow(pool, known[name], options.slow_streams)
-        said(f"slow {name}", {key: one[key] for key in ("median_days", "p90_days")})
+    for name in SLOW_SOURCES:
+        one = found["slow"][name] = slow(pool, known[f"input: 10 % {name}"], options.slow_streams)
+        said(f"slow: {name}", {key: one[key] for key in ("median_days", "p90_days")})
     sides = {
-        "20 % koala": (*koala[:2], 0.20),
+        "input: 50 % koala": (*koala[:2], 0.50),
         f"{BASE} -> {SWAPPED}": swapped,
         "null": (koala[0], koala[0], 0.0),
     }

@@ -22,9 +22,7 @@ NAME = "inferwatch"
 BUDGET_DAYS = 30
 """``false_alarms: "1 per 30d"``."""
 SIZE: timedelta = WindowSettings().size
-SPANS = tuple(
-    (one.span // SIZE, one.stride // SIZE) for one in scales(SIZE, SIZE, getattr(DriftSettings(), "scales", 7))
-)
+SPANS = tuple((one.span // SIZE, one.stride // SIZE) for one in scales(SIZE, SIZE, DriftSettings().scales))
 """Of the default scan: windows that a scale pools, and from one of its looks to the next."""
 
 

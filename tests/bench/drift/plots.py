@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tests.bench.drift.own import NAME
+from tests.bench.drift.scenarios import CURVED
 
 Raw = Mapping[str, Any]
 
@@ -76,7 +77,7 @@ def plot(found: Mapping[str, Raw], folder: Path) -> None:
 def _curves(raw: Raw, plt: Any) -> None:
     """Power over contamination, real and synthetic."""
     figure, axes = plt.subplots(1, 2, sharey=True)
-    wanted = {"source mixture": "others + koala", "synthetic": "clusters + another"}
+    wanted = {"source mixture": f"output: others + {CURVED}", "synthetic": "clusters + another"}
     for axis, (kind, name) in zip(axes, wanted.items(), strict=True):
         own = sorted((one for one in raw["scenarios"] if one["name"] == name), key=lambda one: float(one["share"]))
         for method in raw["methods"]:

@@ -18,6 +18,8 @@ from tests.bench.drift.logs import Pool, Rows
 Rng = np.random.Generator
 SHARES = (0.05, 0.10, 0.20)
 CURVE = (0.01, 0.02, 0.05, 0.10, 0.20, 0.50)
+CURVED = "koala"
+"""The source whose mixture has the whole curve."""
 BASE = "gpt4_0314"
 MIXED = ("gpt4_1106_preview", "gpt-3.5-turbo-0613", "text_davinci_003")
 VERBOSE = ("gpt4_1106_preview", "gpt4_1106_preview_concise")
@@ -70,7 +72,7 @@ def groups(pool: Pool, *, references: int, repeats: int) -> list[Group]:
     found += [_verbosity(pool, *pair, references, repeats) for pair in (VERBOSE, VERBOSE[::-1])]
     for source in sorted(set(pool.sources)):
         found += [_source(pool, source, part, references, repeats) for part in ("input", "output")]
-    found += [_source_mixture(pool, source, references, repeats) for source in sorted(set(pool.sources))]
+        found += [_source_mixture(pool, source, part, references, repeats) for part in ("input", "output")]
     found.append(_synthetic(pool, references, repeats))
     return found
 
@@ -147,12 +149,18 @@ def _source(pool: Pool, source: str, part: str, references: int, repeats: int) -
     return Group(f"source {source}, {part}", wanted, make, references, repeats)
 
 
-def _source_mixture(pool: Pool, source: str, references: int, repeats: int) -> Group:
-    inside, outside = pool.table[:, pool.sources == source].ravel(), pool.table[:, pool.sources != source].ravel()
-    shares = CURVE if source == "koala" else SHARES
-    wanted = tuple(Scenario("source mixture", f"others + {source}", 500, share) for share in shares)
+def _source_mixture(pool: Pool, source: str, part: str, references: int, repeats: int) -> Group:
+    inside, outside = of_source(pool, source, part)
+    shares = CURVE if source == CURVED else SHARES
+    wanted = tuple(Scenario("source mixture", f"{part}: others + {source}", 500, share) for share in shares)
     make = partial(population, outside, inside, wanted)
-    return Group(f"mixture with {source}", wanted, make, references, repeats)
+    return Group(f"mixture with {source}, {part}", wanted, make, references, repeats)
+
+
+def of_source(pool: Pool, source: str, part: str) -> tuple[Rows, Rows]:
+    """Return the rows of a source's prompts, or of all models' outputs to them; and those of the other sources."""
+    rows = pool.inputs[None, :] if part == "input" else pool.table
+    return rows[:, pool.sources == source].ravel(), rows[:, pool.sources != source].ravel()
 
 
 def _synthetic(pool: Pool, references: int, repeats: int) -> Group:

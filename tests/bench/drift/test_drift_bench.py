@@ -109,6 +109,13 @@ def test_the_scan_of_all_windows_at_once_is_that_of_the_service(pool: Pool) -> N
     assert found[-1] > 1000 * found[19] > 0
 
 
+def test_many_windows_at_once_have_the_p_values_of_the_service(pool: Pool) -> None:
+    rng = np.random.default_rng(1)
+    own = Own(pool.vectors[rng.choice(pool.synthetic, 60)])
+    windows = [pool.vectors[rng.choice(pool.synthetic, n)] for n in (30, 55)]
+    np.testing.assert_allclose(own.p_values(windows), [own.p_value(window) for window in windows], rtol=1e-3)
+
+
 def test_pages_are_beginnings() -> None:
     assert pages(np.array([40.0, 50, 1, 29, 30, 31, 2, 99]), 30) == 3
 
