@@ -85,6 +85,12 @@ def main() -> None:
             failed.append(part)
     if options.output == FOLDER:
         report.main()
+    if count := read("power", options.output).get("count"):
+        print(
+            f"power: at least the best rival's in {count['plain']} of {count['scenarios']} scenarios as the numbers "
+            f"stand, not significantly less in {count['not_lower']}; the line counts the latter",
+            flush=True,
+        )
     print(json.dumps(summary(options.output)), flush=True)
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")

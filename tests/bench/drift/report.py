@@ -131,20 +131,20 @@ def power(raw: Raw) -> str:
     return f"""
 ## Power at the same rate of false alarms
 
-Every method's own statistic, its threshold the 95 % quantile over null windows of the same sizes, on the same draws; {raw["repeats"]} windows a scenario, {raw["references"]} references a
-null. So a difference of a few percent between two methods is chance. Averages over the scenarios of a kind, the highest in bold:
+Every method's own statistic, its threshold the 95 % quantile over null windows of the same sizes, on the same draws: {raw["repeats"]} windows a scenario, some {2 * raw["references"]} null windows a
+threshold. So a difference of a few percent between two methods is chance. Averages over the scenarios of a kind, the highest in bold:
 
 {table(("", "scenarios", *methods), rows)}
 
-Of **{count["scenarios"]}** scenarios, {NAME} finds at least as much as the best rival of each in **{count["plain"]}** as the numbers stand (more in {count["more"]}, as much in {count["ties"]}), and not
-significantly less than any rival in **{count["not_lower"]}** (exact McNemar tests on the same draws, one-sided, 5 % for all rivals of a scenario together); significantly
-more than every rival in {count["significantly_more"]}. The best of several rivals is the best by chance as well: where all are equally good, it is ahead more often than not.
+Of **{count["scenarios"]}** scenarios, {NAME} finds at least as much as the best rival in it in **{count["plain"]}** as the numbers stand (more in {count["more"]}, as much in {count["ties"]}), and not significantly less
+than that best rival in **{count["not_lower"]}** (one-sided exact McNemar test on the same draws, 5 %); significantly more than every rival in {count["significantly_more"]}. The best of several equally
+good rivals is ahead by chance, which the second count allows for and the first does not.
 
 ![Power over contamination](drift-benchmarks/power.svg)
 
 ![Swaps](drift-benchmarks/swaps.svg)
 
-Behind the best rival as the numbers stand, in {others}.{rest} p is the smallest of the McNemar tests, before the correction for several rivals.
+Behind the best rival as the numbers stand, in {others}.{rest} p is that of the McNemar test.
 
 {lost}{missing(raw)}
 

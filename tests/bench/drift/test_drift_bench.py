@@ -16,8 +16,10 @@ from inferwatch.schemas.windows import Window
 from tests.bench.drift import report
 from tests.bench.drift.__main__ import SUMMARY, summary
 from tests.bench.drift.counting import detected, lower, poisson, rate
+from tests.bench.drift.delay import first, sudden
 from tests.bench.drift.logs import Pool, synthetic
-from tests.bench.drift.own import SIZE, SPANS, Own
+from tests.bench.drift.own import NAME, SIZE, SPANS, Own
+from tests.bench.drift.power import counted, judged, own_scores, windows
 from tests.bench.drift.scenarios import BASE, MIXED, VERBOSE, groups
 from tests.bench.drift.stream import pages, recurrences, totals
 
@@ -72,6 +74,33 @@ def test_a_threshold_keeps_its_level_and_finds_what_is_there() -> None:
         assert np.mean(found) == pytest.approx(0.05, abs=0.01)
     shifted = [detected(rng.standard_normal(199), 2 + rng.standard_normal(50), 0.05, seed).mean() for seed in range(99)]
     assert np.mean(shifted) == pytest.approx(norm.sf(norm.isf(0.05) - 2), abs=0.03)
+
+
+def test_a_change_is_found_more_often_than_by_a_rival_that_guesses(pool: Pool) -> None:
+    group = next(one for one in groups(pool, references=4, repeats=3) if one.name == "synthetic")
+    draws = list(group.draws(2))
+    rng = np.random.default_rng(0)
+    own = [own_scores(pool.vectors, (draw.reference, windows(draw))) for draw in draws]
+    guessed = [rng.random(len(values)).tolist() for values in own]
+    found = judged(group, draws, {NAME: own, "a guess": guessed})
+    assert [one["share"] for one in found] == [0.01, 0.02, 0.05, 0.1, 0.2, 0.5]
+    half = found[-1]
+    assert half["power"][NAME] == 1
+    assert (half["draws"], half["best_rival"], half["at_least"], half["not_lower"]) == (3, "a guess", True, True)
+    count = counted(found)
+    assert count["scenarios"] == 6
+    assert count["plain"] == count["more"] + count["ties"] <= count["not_lower"]
+    reversed_ = judged(group, draws, {NAME: guessed, "the test": own})[-1]
+    assert not reversed_["at_least"]
+
+
+def test_a_sudden_change_is_found_soon(pool: Pool) -> None:
+    found = sudden(pool, (pool.synthetic, pool.novel, 0.5), streams=1)
+    assert found["delays"][0] <= 2
+    assert found["within"]["2"] == 1
+    nothing, before = first(np.array([31.0, 2, 2, 2]), 30, 1)
+    assert nothing is None
+    assert before
 
 
 def test_intervals_are_exact() -> None:
