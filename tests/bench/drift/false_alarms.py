@@ -7,7 +7,7 @@ rows some come twice, in window and reference alike, as independent draws do.
 
 The rivals' rates are those of their default rules, on the first of the same draws of real rows.
 
-    python -m tests.bench.drift.false_alarms [--windows 1000] [--rival-windows 100] [--data FILE] [--output DIR]
+    python -m tests.bench.drift.false_alarms [--windows 1000] [--rival-windows 80] [--data FILE] [--output DIR]
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def worst(found: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--windows", type=int, default=1000)
-    parser.add_argument("--rival-windows", type=int, default=100)
+    parser.add_argument("--rival-windows", type=int, default=80)
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--output", type=Path, default=FOLDER)
     options = parser.parse_args()

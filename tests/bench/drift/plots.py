@@ -77,7 +77,7 @@ def plot(found: Mapping[str, Raw], folder: Path) -> None:
 def _curves(raw: Raw, plt: Any) -> None:
     """Power over contamination, real and synthetic."""
     figure, axes = plt.subplots(1, 2, sharey=True)
-    wanted = {"source mixture": f"output: others + {CURVED}", "synthetic": "clusters + another"}
+    wanted = {"source mixture": f"input: others + {CURVED}", "synthetic": "clusters + another"}
     for axis, (kind, name) in zip(axes, wanted.items(), strict=True):
         own = sorted((one for one in raw["scenarios"] if one["name"] == name), key=lambda one: float(one["share"]))
         for method in raw["methods"]:

@@ -10,7 +10,7 @@ rival in it as the numbers stand (``plain``), and those in which it is not signi
 (``not_lower``): one-sided exact McNemar test on the same draws, 5 %. The best of several equally good rivals is ahead
 by chance, which the second count allows for and the first does not.
 
-    python -m tests.bench.drift.power [--references 100] [--repeats 50] [--data FILE] [--output DIR]
+    python -m tests.bench.drift.power [--references 50] [--repeats 30] [--data FILE] [--output DIR]
 """
 
 from __future__ import annotations
@@ -88,6 +88,7 @@ def judged(group: Group, draws: Sequence[Draw], scores: dict[str, list[list[floa
                 "name": scenario.name,
                 "n": scenario.n,
                 "share": scenario.share,
+                "null_windows": len(null),
                 "draws": len(flags[NAME]),
                 "power": power,
                 "best_rival": best,
@@ -116,8 +117,8 @@ def counted(scenarios: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--references", type=int, default=100)
-    parser.add_argument("--repeats", type=int, default=50)
+    parser.add_argument("--references", type=int, default=50)
+    parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--groups", type=int, help="take the first of so many of each kind only")
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--output", type=Path, default=FOLDER)

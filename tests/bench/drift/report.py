@@ -124,6 +124,8 @@ def power(raw: Raw) -> str:
         )
         for one in short[:SHOWN]
     ]
+    nulls = [one["null_windows"] for one in raw["scenarios"]]
+    least, most = min(nulls), max(nulls)
     count = raw["count"]
     others = count["scenarios"] - count["plain"]
     rest = f" The {len(losses)} with the largest difference:" if others > SHOWN else ""
@@ -131,7 +133,7 @@ def power(raw: Raw) -> str:
     return f"""
 ## Power at the same rate of false alarms
 
-Every method's own statistic, its threshold the 95 % quantile over null windows of the same sizes, on the same draws: {raw["repeats"]} windows a scenario, some {2 * raw["references"]} null windows a
+Every method's own statistic, its threshold the 95 % quantile over null windows of the same sizes, on the same draws: {raw["repeats"]} windows a scenario, {least} to {most} null windows a
 threshold. So a difference of a few percent between two methods is chance. Averages over the scenarios of a kind, the highest in bold:
 
 {table(("", "scenarios", *methods), rows)}

@@ -18,6 +18,8 @@ from tests.bench.drift.logs import Pool, Rows
 Rng = np.random.Generator
 SHARES = (0.05, 0.10, 0.20)
 CURVE = (0.01, 0.02, 0.05, 0.10, 0.20, 0.50)
+OUTPUT_SOURCES = ("koala", "vicuna")
+"""The sources whose outputs are mixed in, beside the inputs of all."""
 CURVED = "koala"
 """The source whose mixture has the whole curve."""
 BASE = "gpt4_0314"
@@ -72,7 +74,8 @@ def groups(pool: Pool, *, references: int, repeats: int) -> list[Group]:
     found += [_verbosity(pool, *pair, references, repeats) for pair in (VERBOSE, VERBOSE[::-1])]
     for source in sorted(set(pool.sources)):
         found += [_source(pool, source, part, references, repeats) for part in ("input", "output")]
-        found += [_source_mixture(pool, source, part, references, repeats) for part in ("input", "output")]
+        found.append(_source_mixture(pool, source, "input", references, repeats))
+    found += [_source_mixture(pool, source, "output", references, repeats) for source in OUTPUT_SOURCES]
     found.append(_synthetic(pool, references, repeats))
     return found
 
@@ -83,8 +86,8 @@ def _split(rng: Rng, prompts: int, reference: int) -> tuple[Rows, Rows]:
 
 
 def _disjoint(rows: Rows, n: int) -> list[Rows]:
-    """Return at most two windows of n of these rows, which have none in common."""
-    return [rows[at : at + n] for at in range(0, min(len(rows), 2 * n) - n + 1, n)]
+    """Return at most four windows of n of these rows, which have none in common."""
+    return [rows[at : at + n] for at in range(0, min(len(rows), 4 * n) - n + 1, n)]
 
 
 def _swap(pool: Pool, base: str, references: int, repeats: int) -> Group:
@@ -171,7 +174,7 @@ def _synthetic(pool: Pool, references: int, repeats: int) -> Group:
 def population(normal: Rows, novel: Rows, wanted: Sequence[Scenario], rng: Rng, changed: bool) -> Draw:
     """Draw everything with replacement; a window of a scenario has each row from ``novel`` with its share."""
     n = wanted[0].n
-    null = [rng.choice(normal, n) for _ in range(2)]
+    null = [rng.choice(normal, n) for _ in range(3)]
     reference = rng.choice(normal, POPULATION_REFERENCE)
     new = {one: mixture(rng, normal, novel, n, one.share) for one in wanted} if changed else {}
     return Draw(reference, {n: null}, new)
