@@ -21,6 +21,8 @@ import torch
 from inferwatch.detectors.base import F32
 
 HERE = Path(__file__).parent
+SAID = 2000
+"""Last characters of what a process said that are shown when it ends."""
 LIBRARIES = ("evidently", "alibi-detect")
 Answer = dict[str, Any]
 
@@ -68,8 +70,9 @@ class Process:
     def __init__(self, pool: Path, threads: int, libraries: Sequence[str] = LIBRARIES) -> None:
         quiet = os.environ | {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
         command = [environment(), "-W", "ignore", HERE / "rival_process.py", pool, ",".join(libraries)]
+        self._said = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=quiet, text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, env=quiet, text=True
         )
         self.about = self._answer()
 
@@ -84,13 +87,16 @@ class Process:
         assert self._process.stdout is not None
         found = self._process.stdout.readline()
         if not found:
-            raise RuntimeError(f"the rivals' process ended with {self._process.wait()}")
+            ended = self._process.wait()
+            self._said.seek(0)
+            raise RuntimeError(f"the rivals' process ended with {ended}: {self._said.read()[-SAID:]}")
         answer: Answer = json.loads(found)
         return answer
 
     def close(self) -> None:
         """End it."""
         self._process.communicate()
+        self._said.close()
 
 
 class Rivals:
