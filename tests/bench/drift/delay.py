@@ -6,9 +6,9 @@ delay in days. Both against a reference of 1,000 rows, rows drawn with replaceme
 
 ``equal``: beside the rivals, at the same expected run time of 20 windows of 50 rows. This project's scan pages at a
 recurrence of 20 windows; a rival's window statistic pages where it exceeds the 95 % quantile of its null windows;
-alibi-detect's online detector is configured for 1,000 rows. So short a time because the online detector's
-configuration simulates several times as many windows as rows (it advises ten times; here five). Delays in rows; a stream that ends without a page
-counts as its length. ``null`` is the same without a change: rows until a false page.
+alibi-detect's online detector is configured for 1,000 rows. So short a time because that configuration simulates
+several times as many windows as rows (it advises ten times; here five). Delays in rows; a stream that ends without a
+page counts as its length. ``null`` is the same without a change: rows until a false page.
 
     python -m tests.bench.drift.delay [--streams 30] [--slow-streams 10] [--equal-streams 20] [--online 2]
                                       [--data FILE] [--output DIR]

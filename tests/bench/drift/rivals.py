@@ -70,7 +70,7 @@ class Process:
     def __init__(self, pool: Path, threads: int, libraries: Sequence[str] = LIBRARIES) -> None:
         quiet = os.environ | {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
         command = [environment(), "-W", "ignore", HERE / "rival_process.py", pool, ",".join(libraries)]
-        self._said = tempfile.TemporaryFile("w+")
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, env=quiet, text=True
         )
