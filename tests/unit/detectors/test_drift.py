@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inferwatch.detectors.base import F32
+from inferwatch.detectors.drift.classifier import ClassifierTest
 from inferwatch.detectors.drift.features import FourierFeatures, median_distance
+from inferwatch.detectors.drift.marginals import MarginalTest
 from inferwatch.detectors.drift.mmd import RandomFeatureMMD
 from inferwatch.detectors.drift.reference import Reference, require_revision
-from inferwatch.detectors.drift.result import LEAST_P
+from inferwatch.detectors.drift.result import LEAST_P, TwoSampleTest
 from inferwatch.detectors.drift.spectral import SpectralTest
 from inferwatch.schemas.errors import Permanent
 
@@ -105,6 +107,22 @@ def test_a_new_topic_is_found_and_its_rows_are_named() -> None:
     assert (np.argsort(-found.witness)[:40] >= 160).mean() > 0.9
     calm = SpectralTest().compare(base, embeddings(rng, 200))
     assert calm.effect < 0.1 < calm.p_value
+
+
+@pytest.mark.parametrize("test", [ClassifierTest(), MarginalTest(components=8)])
+def test_the_other_tests_keep_their_level_and_see_a_new_topic(test: TwoSampleTest) -> None:
+    rng = np.random.default_rng(21)
+    p = [test.compare(reference(embeddings(rng, 200)), embeddings(rng, 100)).p_value for _ in range(60)]
+    assert (np.array(p) <= 0.1).mean() < 0.1 + 3 * math.sqrt(0.1 * 0.9 / 60)
+    base, window = embeddings(rng, 400), embeddings(rng, 200, topics=12)
+    found = test.compare(reference(base), window)
+    assert found.p_value < 0.005
+    assert found.effect > 0.1
+    order = rng.permutation(200)
+    again = test.compare(reference(base[::-1]), window[order])
+    assert (again.p_value, again.statistic) == (found.p_value, found.statistic)
+    np.testing.assert_array_equal(again.witness, found.witness[order])
+    assert test.compare(reference(base), window[:9]).abstained == "too few rows in the window"
 
 
 def test_the_effect_does_not_grow_with_the_number_of_rows() -> None:
