@@ -59,6 +59,34 @@ def permutation_p(test: SpectralTest, base: F32, window: F32, permutations: int,
     return float((1 + (statistics[1:] >= statistics[0]).sum()) / (1 + permutations))
 
 
+def test_windows_whose_mix_of_topics_varies_are_overdispersed() -> None:
+    """40 windows of 60 rows, each of three topics of eight; their means vary more than those of independent rows."""
+    rng = np.random.default_rng(31)
+    test = SpectralTest(features=64)
+    spectrum = test.prepare(reference(embeddings(rng, 800)))
+    centres = np.random.default_rng(7).standard_normal((12, DIM))
+
+    def window(n: int) -> F32:
+        chosen = rng.choice(8, 3, replace=False)
+        rows = centres[rng.choice(chosen, n)] + 0.8 * rng.standard_normal((n, DIM))
+        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+    varied = [window(60) for _ in range(40)]
+    blocks = np.repeat(np.arange(40), 60)
+    factor = spectrum.overdispersion(np.concatenate(varied), blocks, 60)
+    totals = [spectrum.features(rows).sum(axis=0) for rows in varied]
+    seen = np.mean([spectrum.statistic(total, 60) for total in totals])
+    calm = spectrum.moments.size * (1 / 60 + 1 / 800)
+    assert factor == pytest.approx(seen / calm, rel=0.15)
+    assert factor > 2
+    assert spectrum.overdispersion(embeddings(rng, 3000), np.repeat(np.arange(50), 60), 60) < 1.3
+    plain, allowed = (
+        np.array([spectrum.p_value(total, 60, overdispersion=one) for total in totals]) for one in (1.0, factor)
+    )
+    assert (plain < 0.01).mean() > 0.5
+    assert (allowed < 0.01).mean() < 0.1
+
+
 TESTS = (SpectralTest, RandomFeatureMMD)
 
 
