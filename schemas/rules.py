@@ -117,7 +117,7 @@ class Rule(BaseModel):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
     metric: str
-    when: Condition
+    when: Condition = Field(description="Not beside `false_alarms`.")
     false_alarms: str | None = Field(
         default=None, description="Drift only, instead of `when`: how often it may fire without drift, `1 per 30d`."
     )

@@ -105,11 +105,14 @@ class SpectralTest:
             total=total,
         )
 
-    def pooled(self, reference: Reference, total: F64, rows: int) -> float:
-        """Return the p-value of several windows together: ``total`` sums the features of ``rows`` rows; NaN if few."""
+    def pooled(self, reference: Reference, total: F64, rows: int, *, overdispersion: float = 1.0) -> float:
+        """Return the p-value of several windows together: ``total`` sums the features of ``rows`` rows; NaN if few.
+
+        ``overdispersion`` of one window, from ``Spectrum.overdispersion``, holds for any number of them.
+        """
         if min(rows, len(reference.vectors)) < self.min_rows:
             return nan
-        return self.prepare(reference).p_value(total, rows)
+        return self.prepare(reference).p_value(total, rows, overdispersion=overdispersion)
 
     def _prepared(self, reference: Reference) -> Spectrum:
         vectors = np.ascontiguousarray(reference.vectors, np.float32)
@@ -131,9 +134,9 @@ class SpectralTest:
 
 def _witness(spectrum: Spectrum, rows: F64) -> F32:
     """Return how much nearer each row is to the other rows of the window than to the reference, (n,)."""
-    coordinates = spectrum.whitening(rows)
-    others = coordinates @ coordinates.sum(axis=0) - (coordinates**2).sum(axis=1)
-    found: F32 = (others / (len(rows) - 1)).astype(np.float32)
+    coordinates = spectrum.whitening.quickly(rows)
+    others = coordinates @ coordinates.sum(axis=0) - np.einsum("ij,ij->i", coordinates, coordinates)
+    found: F32 = others / np.float32(len(rows) - 1)
     return found
 
 

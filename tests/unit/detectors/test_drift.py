@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inferwatch.detectors.base import F32
+from inferwatch.detectors.drift.classifier import ClassifierTest
 from inferwatch.detectors.drift.features import FourierFeatures, median_distance
+from inferwatch.detectors.drift.marginals import MarginalTest
 from inferwatch.detectors.drift.mmd import RandomFeatureMMD
 from inferwatch.detectors.drift.reference import Reference, require_revision
-from inferwatch.detectors.drift.result import LEAST_P
+from inferwatch.detectors.drift.result import LEAST_P, TwoSampleTest
 from inferwatch.detectors.drift.spectral import SpectralTest
 from inferwatch.schemas.errors import Permanent
 
@@ -55,6 +57,34 @@ def permutation_p(test: SpectralTest, base: F32, window: F32, permutations: int,
     shifts = first @ features / len(window) - (1 - first) @ features / len(base)
     statistics = (shifts**2).sum(axis=1)
     return float((1 + (statistics[1:] >= statistics[0]).sum()) / (1 + permutations))
+
+
+def test_windows_whose_mix_of_topics_varies_are_overdispersed() -> None:
+    """40 windows of 60 rows, each of three topics of eight; their means vary more than those of independent rows."""
+    rng = np.random.default_rng(31)
+    test = SpectralTest(features=64)
+    spectrum = test.prepare(reference(embeddings(rng, 800)))
+    centres = np.random.default_rng(7).standard_normal((12, DIM))
+
+    def window(n: int) -> F32:
+        chosen = rng.choice(8, 3, replace=False)
+        rows = centres[rng.choice(chosen, n)] + 0.8 * rng.standard_normal((n, DIM))
+        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+    varied = [window(60) for _ in range(40)]
+    blocks = np.repeat(np.arange(40), 60)
+    factor = spectrum.overdispersion(np.concatenate(varied), blocks, 60)
+    totals = [spectrum.features(rows).sum(axis=0) for rows in varied]
+    seen = np.mean([spectrum.statistic(total, 60) for total in totals])
+    calm = spectrum.moments.size * (1 / 60 + 1 / 800)
+    assert factor == pytest.approx(seen / calm, rel=0.15)
+    assert factor > 2
+    assert spectrum.overdispersion(embeddings(rng, 3000), np.repeat(np.arange(50), 60), 60) < 1.3
+    plain, allowed = (
+        np.array([spectrum.p_value(total, 60, overdispersion=one) for total in totals]) for one in (1.0, factor)
+    )
+    assert (plain < 0.01).mean() > 0.5
+    assert (allowed < 0.01).mean() < 0.1
 
 
 TESTS = (SpectralTest, RandomFeatureMMD)
@@ -105,6 +135,22 @@ def test_a_new_topic_is_found_and_its_rows_are_named() -> None:
     assert (np.argsort(-found.witness)[:40] >= 160).mean() > 0.9
     calm = SpectralTest().compare(base, embeddings(rng, 200))
     assert calm.effect < 0.1 < calm.p_value
+
+
+@pytest.mark.parametrize("test", [ClassifierTest(), MarginalTest(components=8)])
+def test_the_other_tests_keep_their_level_and_see_a_new_topic(test: TwoSampleTest) -> None:
+    rng = np.random.default_rng(21)
+    p = [test.compare(reference(embeddings(rng, 200)), embeddings(rng, 100)).p_value for _ in range(60)]
+    assert (np.array(p) <= 0.1).mean() < 0.1 + 3 * math.sqrt(0.1 * 0.9 / 60)
+    base, window = embeddings(rng, 400), embeddings(rng, 200, topics=12)
+    found = test.compare(reference(base), window)
+    assert found.p_value < 0.005
+    assert found.effect > 0.1
+    order = rng.permutation(200)
+    again = test.compare(reference(base[::-1]), window[order])
+    assert (again.p_value, again.statistic) == (found.p_value, found.statistic)
+    np.testing.assert_array_equal(again.witness, found.witness[order])
+    assert test.compare(reference(base), window[:9]).abstained == "too few rows in the window"
 
 
 def test_the_effect_does_not_grow_with_the_number_of_rows() -> None:
