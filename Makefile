@@ -10,7 +10,7 @@ VENV   := .venv
 RUN    := $(VENV)/bin/python
 ARGS   ?=
 
-.PHONY: demo test lint format bench soak chaos lock clean setup
+.PHONY: demo test lint format bench bench-drift soak chaos lock clean setup
 
 demo: setup
 	$(VENV)/bin/inferwatch demo $(ARGS)
@@ -30,6 +30,10 @@ format: setup
 
 bench: setup
 	$(RUN) -W ignore -m tests.bench $(ARGS)
+
+# Drift against Evidently and alibi-detect, some forty minutes. ARGS="--data FILE" where the data are elsewhere.
+bench-drift: setup
+	$(RUN) -W ignore -m tests.bench.drift $(ARGS)
 
 # Half an hour of steady load on one worker; ARGS="--minutes 5" for less.
 soak: setup

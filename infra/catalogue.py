@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
 
 from inferwatch.schemas.feedback import KINDS
-from inferwatch.schemas.rules import BLIND
+from inferwatch.schemas.rules import BLIND, OF_DRIFT
 
 GROUP = "inferwatch.detectors"
 
@@ -25,7 +25,6 @@ FIXED = (
     *(f"feedback.{kind}.count" for kind in KINDS),
 )
 OF_A_SCORE = ("rate", "mean", "coverage")
-OF_DRIFT = ("p_value", "effect")
 
 
 def detector_names() -> list[str]:

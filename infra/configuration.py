@@ -27,6 +27,7 @@ from inferwatch.infra.expectations import (
 )
 from inferwatch.infra.positions import Place, parse
 from inferwatch.schemas.errors import Misconfigured
+from inferwatch.schemas.rules import RECURRENCE
 from inferwatch.schemas.settings import DetectorSettings, DriftSettings, Settings
 
 SHORT = {"INFERWATCH_KAFKA": ("kafka", "bootstrap_servers"), "INFERWATCH_STORE": ("store", "dsn")}
@@ -268,6 +269,8 @@ class _Reading:
 
     def _check_rule(self, place: Place, rule: dict[str, Any], metrics: list[str]) -> None:
         metric = rule.get("metric")
+        if isinstance(metric, str) and rule.get("false_alarms") is not None:
+            metrics = [name.removesuffix(RECURRENCE) for name in metrics if name.endswith(RECURRENCE)]
         if isinstance(metric, str) and metric not in metrics:
             text = f"must be a metric of a window, got {metric!r}{_meant(metric, metrics)}; known: {', '.join(metrics)}"
             self.faults.append(((*place, "metric"), text))

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_BUDGET = re.compile(r"\s*(\d+)\s+per\s+(\S+)\s*")
 _CONDITION = re.compile(r"\s*(<=|>=|<|>)\s*([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*(%?)\s*")
 
 
@@ -77,19 +78,49 @@ class Condition(BaseModel):
         return f"{self.operator} {self.threshold:g}"
 
 
+RECURRENCE = ".recurrence"
+"""Ends the metrics that say in how many days evidence this strong is expected once where nothing has changed."""
+OF_DRIFT = ("p_value", "q_value", "effect", RECURRENCE[1:])
+"""What is published of every drift series: ``drift.<what>.<one of these>``."""
+RECOVERED = 0.1
+"""A rule by ``false_alarms`` resolves where the evidence would be expected this much more often than it may fire."""
+
+
+def parse_budget(text: object) -> float:
+    """Return the days between false alarms of a budget such as ``"1 per 30d"``.
+
+    >>> parse_budget("2 per 7d")
+    3.5
+    """
+    match = _BUDGET.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError(f"must be a number of false alarms per duration such as '1 per 30d', got {text!r}")
+    count, length = int(match[1]), parse_duration(match[2])
+    if not count or not isinstance(length, timedelta) or not length:
+        raise ValueError(f"must allow at least 1 false alarm per duration over 0, got {text!r}")
+    return length / timedelta(days=1) / count
+
+
 class Rule(BaseModel):
     """Fire when ``metric`` satisfies ``when`` for at least ``for`` in windows of at least ``min_events`` rows.
 
     A firing alert resolves at the first window where ``resolve_when`` holds; without one, where ``when``
     does not. A window with too few rows, or without the number, changes nothing (state is kept).
     ``group_by`` names segment dimensions; each value gets its own alert instance. Empty: the whole application.
+
+    A rule on drift says instead of ``when`` how many false alarms it may give: ``metric: drift.input`` with
+    ``false_alarms: "1 per 30d"`` is short for ``metric: drift.input.recurrence`` with ``when: "> 30"`` and
+    ``resolve_when: "< 3"``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
     metric: str
-    when: Condition
+    when: Condition = Field(description="Not beside `false_alarms`.")
+    false_alarms: str | None = Field(
+        default=None, description="Drift only, instead of `when`: how often it may fire without drift, `1 per 30d`."
+    )
     hold: Duration = Field(default=timedelta(0), alias="for", ge=timedelta(0))
     resolve_when: Condition | None = None
     min_events: int = Field(default=20, ge=1)
@@ -100,6 +131,26 @@ class Rule(BaseModel):
     title: str = ""
     description: str = ""
     runbook_url: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _budget_as_condition(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or value.get("false_alarms") is None:
+            return value
+        metric = str(value.get("metric", ""))
+        if not metric.startswith("drift.") or metric.endswith(tuple(f".{part}" for part in OF_DRIFT)):
+            raise ValueError(f"false_alarms is for a metric drift.<field>, such as drift.input, got metric {metric!r}")
+        if "when" in value:
+            raise ValueError("false_alarms stands instead of when: a rule has one of the two")
+        try:
+            days = parse_budget(value["false_alarms"])
+        except ValueError as error:
+            raise ValueError(f"false_alarms {error}") from error
+        recovered = Condition(operator="<", threshold=days * RECOVERED)
+        return {"resolve_when": recovered} | value | {
+            "metric": metric + RECURRENCE,
+            "when": Condition(operator=">", threshold=days),
+        }  # fmt: skip
 
     @model_validator(mode="after")
     def _recovery_does_not_contradict(self) -> Rule:

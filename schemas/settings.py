@@ -136,10 +136,19 @@ class DriftSettings(Section):
     """Embedding drift of each application's windows against a frozen reference."""
 
     fields: tuple[Literal["input", "output"], ...] = ("input", "output")
-    window_rows: Positive = Field(default=500, description="Hash-determined sample of a window that is tested.")
-    min_rows: int = Field(default=30, ge=10, description="A window with fewer vectors has no drift number.")
+    window_rows: Positive = Field(
+        default=500, description="Hash-determined sample of a window that is tested, one row a conversation."
+    )
+    min_rows: int = Field(
+        default=30, ge=10, description="Fewer rows have no drift number, in a window or in several pooled."
+    )
     reference_rows: int = Field(default=1000, ge=50)
-    permutations: int = Field(default=999, ge=99)
+    scales: int = Field(
+        default=7,
+        ge=1,
+        le=10,
+        description="Drift over time looks at the last 1, 2, 4, ... windows together, this many steps.",
+    )
     auto_reference: bool = Field(default=True, description="Freeze the first windows as reference where there is none.")
 
 

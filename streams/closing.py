@@ -25,6 +25,7 @@ from inferwatch.schemas.windows import ALL, EPOCH, Window, floor, sliding
 from inferwatch.streams.aggregate import IN_WINDOW, aggregate
 from inferwatch.streams.blind import BlindWatch
 from inferwatch.streams.drift import DriftWatch
+from inferwatch.streams.multiplicity import shared
 from inferwatch.streams.opinions import PREFIX, opinions, said
 from inferwatch.streams.plans import Planner
 from inferwatch.streams.ports import Source, Store
@@ -89,7 +90,9 @@ class Closer:
         self._alerting = alerting
         self._thresholds = thresholds
         self._blind = BlindWatch(store, settings.windows, list(thresholds))
-        self._drift = DriftWatch(store, References(store, clock), settings.drift, encoder_revision)
+        self._drift = DriftWatch(
+            store, References(store, clock), settings.drift, settings.windows, encoder_revision, clock
+        )
         self._planner = Planner(store, settings.detectors.budgets, clock)
         self._source = source
         self._recorder = recorder
@@ -271,8 +274,7 @@ class Closer:
         metrics = aggregate(self._store, window, self._settings.segments, self._thresholds)
         metrics += self._opinions(window, metrics)
         totals = {metric.series.application: metric.total for metric in metrics if metric.series.dimension == ALL}
-        for application, total in sorted(totals.items()):
-            metrics += self._drift.measure(window, application, total, late=late)
+        metrics += shared(self._drift.measure(window, totals, revision, late=late))
         metrics += self._blind.measure(window, totals)
         return _publication(window, revision, sum(totals.values()), metrics)
 

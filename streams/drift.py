@@ -1,88 +1,148 @@
-"""Embedding drift of a closed window: sample, reference, test, metrics."""
+"""Embedding drift of a closed window: sample, reference, test, evidence over time, metrics."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from math import nan
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from inferwatch.detectors.drift.mmd import RandomFeatureMMD
 from inferwatch.detectors.drift.reference import Reference, require_revision
+from inferwatch.detectors.drift.scan import Summary, reach, scales, scan
+from inferwatch.detectors.drift.spectral import SpectralTest
+from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.metrics import WindowMetric
-from inferwatch.schemas.settings import DriftSettings
+from inferwatch.schemas.rules import OF_DRIFT
+from inferwatch.schemas.settings import DriftSettings, WindowSettings
 from inferwatch.schemas.windows import SeriesKey, Window
 from inferwatch.streams.aggregate import IN_WINDOW
+from inferwatch.streams.drift_windows import Left, earlier_summaries, store_summaries
 from inferwatch.streams.ports import Store
 from inferwatch.streams.references import References, vectors_of
 
 EXAMPLES = 5
+_ROWS = (
+    "application = {application:String} AND field = {field:String} AND encoder_revision = {revision:String} "
+    f"AND {IN_WINDOW}"
+)
+# One row a conversation: its rows are not drawn independently of one another, and would count as if they were.
+_SAMPLE = f"""
+SELECT id, CAST(vector, 'Array(Float32)') AS vector FROM embeddings WHERE {_ROWS} AND id IN (
+    SELECT e.id FROM (SELECT id FROM embeddings WHERE {_ROWS}) AS e
+    LEFT JOIN (
+        SELECT id, conversation_id FROM inferences WHERE application = {{application:String}} AND {IN_WINDOW}
+    ) AS i ON e.id = i.id
+    ORDER BY cityHash64(e.id), e.id
+    LIMIT 1 BY i.conversation_id, if(i.conversation_id = '', e.id, '')
+    LIMIT {{rows:UInt32}}
+) ORDER BY cityHash64(id), id
+"""
 
 
 class DriftWatch:
-    """Compares each application's windows with its active reference, one field at a time.
+    """Compares each application's windows with its reference, one field at a time.
 
-    Works on a capped sample of the window, chosen by a hash of the inference id: the cost does not grow with
-    traffic, and the same rows give the same sample.
+    Works on a capped sample of the window, chosen by a hash of the inference id, with at most one row of a
+    conversation: the cost does not grow with traffic, and the same rows give the same sample. What a window leaves
+    behind for those after it is stored with it, so that nothing is kept in memory that a crash may not take.
     """
 
-    def __init__(self, store: Store, references: References, settings: DriftSettings, encoder_revision: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        references: References,
+        settings: DriftSettings,
+        windows: WindowSettings,
+        encoder_revision: str,
+        clock: Clock,
+    ) -> None:
         self._store = store
         self._references = references
         self._settings = settings
         self._revision = encoder_revision
-        self._test = RandomFeatureMMD(permutations=settings.permutations, min_rows=settings.min_rows)
+        self._clock = clock
+        self._scales = scales(windows.size, windows.step, settings.scales)
+        self._test = SpectralTest(min_rows=settings.min_rows)
 
-    def measure(self, window: Window, application: str, total: int, *, late: bool) -> list[WindowMetric]:
-        """Return ``drift.<field>.p_value`` and ``.effect``; NaN with the reason in ``detail`` where there is none.
+    def measure(self, window: Window, totals: Mapping[str, int], revision: int, *, late: bool) -> list[WindowMetric]:
+        """Return ``drift.<field>.p_value``, ``.effect`` and ``.recurrence`` of each application in ``totals``.
 
-        With ``auto_reference``, a field that has no reference gets one from the windows before this one, once they
-        hold enough; a ``late`` revision makes none.
+        They are NaN with the reason in ``detail`` where there is none. The recurrence is that of the series alone:
+        ``multiplicity.shared`` makes it that of all series of the window, and adds the q-value. With
+        ``auto_reference``, a field that has no reference gets one from the windows before this one, once they hold
+        enough; a ``late`` revision makes none.
+
+        Args:
+            window: the closed window.
+            totals: application -> rows of the window.
+            revision: of the window's numbers.
+            late: whether the window has been closed before.
+
+        Raises:
+            StoreUnavailable: call again; the same window gives the same numbers.
         """
-        freeze = self._settings.auto_reference and not late
-        found = []
-        for field in self._settings.fields:
-            reference = self._references.active(application, field, self._revision)
-            if reference is None and freeze:
-                reference = self._freeze(application, field, window.start)
-            found += self._measure(window, application, field, total, reference)
+        found: list[WindowMetric] = []
+        left: list[Left] = []
+        for application, total in sorted(totals.items()):
+            for field in self._settings.fields:
+                reference = self._reference(window, application, field, late=late)
+                if reference is None:
+                    detail: dict[str, object] = {"abstained": "no reference of this encoder revision"}
+                    found += _metrics(window, application, field, {}, 0, total, detail)
+                    continue
+                metrics, summary = self._compare(window, total, reference)
+                found += metrics
+                left.append(summary)
+        store_summaries(self._store, left, revision, totals, self._clock.now())
         return found
 
-    def _measure(
-        self, window: Window, application: str, field: str, total: int, reference: Reference | None
-    ) -> list[WindowMetric]:
-        series = SeriesKey(application)
-        names = (f"drift.{field}.p_value", f"drift.{field}.effect")
-        if reference is None:
-            detail: dict[str, object] = {"abstained": "no reference of this encoder revision"}
-            return [WindowMetric(window, series, name, nan, 0, total, detail=detail) for name in names]
+    def _reference(self, window: Window, application: str, field: str, *, late: bool) -> Reference | None:
+        reference = self._references.active(application, field, self._revision)
+        if reference is None and self._settings.auto_reference and not late:
+            reference = self._freeze(application, field, window.start)
+        return reference
+
+    def _compare(self, window: Window, total: int, reference: Reference) -> tuple[list[WindowMetric], Left]:
         require_revision(reference, self._revision)
-        sample = self._store.query(
-            "SELECT id, CAST(vector, 'Array(Float32)') AS vector FROM embeddings "
-            f"WHERE application = {{application:String}} AND field = {{field:String}} AND {IN_WINDOW} "
-            "AND encoder_revision = {revision:String} ORDER BY cityHash64(id), id LIMIT {rows:UInt32}",
+        sample = self._sample(window, reference)
+        vectors = vectors_of(sample) if sample.num_rows else np.empty((0, reference.vectors.shape[1]), np.float32)
+        drift = self._test.compare(reference, vectors)
+        features = self._test.prepare(reference).revision
+        now = Summary(window, drift.n_window, drift.total)
+        earlier = earlier_summaries(self._store, reference, features, window, reach(self._scales))
+        evidence = scan([*earlier, now], window.end, self._scales, partial(self._test.pooled, reference))
+        detail: dict[str, Any] = {"reference": f"{reference.name} v{reference.version}"}
+        detail["n_reference"] = drift.n_reference
+        if not np.isnan(drift.statistic):
+            newest = np.argsort(-drift.witness, kind="stable")[:EXAMPLES]
+            ids = sample["id"].to_pylist()
+            detail |= {"statistic": drift.statistic, "examples": [ids[row] for row in newest]}
+        values = {"p_value": drift.p_value, "effect": drift.effect}
+        judged = detail | ({"abstained": drift.abstained} if drift.abstained else {})
+        metrics = _metrics(window, reference.application, reference.field, values, drift.n_window, total, judged)
+        over_time = detail | {"since": evidence.since.isoformat(), "p_value": evidence.p_value}
+        if np.isnan(evidence.recurrence):
+            over_time |= {"abstained": drift.abstained}
+        values = {"recurrence": evidence.recurrence}
+        metrics += _metrics(window, reference.application, reference.field, values, evidence.rows, total, over_time)
+        return metrics, Left(reference, features, now)
+
+    def _sample(self, window: Window, reference: Reference) -> pa.Table:
+        return self._store.query(
+            _SAMPLE,
             {
-                "application": application,
-                "field": field,
+                "application": reference.application,
+                "field": reference.field,
                 "start": window.start,
                 "end": window.end,
                 "revision": self._revision,
                 "rows": self._settings.window_rows,
             },
         )
-        vectors = vectors_of(sample) if sample.num_rows else np.empty((0, reference.vectors.shape[1]), np.float32)
-        drift = self._test.compare(reference, vectors)
-        detail = {"reference": f"{reference.name} v{reference.version}", "n_reference": drift.n_reference}
-        if drift.abstained:
-            detail["abstained"] = drift.abstained
-        else:
-            newest = np.argsort(-drift.witness, kind="stable")[:EXAMPLES]
-            ids = sample["id"].to_pylist()
-            detail |= {"statistic": drift.statistic, "examples": [ids[row] for row in newest]}
-        return [
-            WindowMetric(window, series, name, value, drift.n_window, total, detail=detail)
-            for name, value in zip(names, (drift.p_value, drift.effect), strict=True)
-        ]
 
     def _freeze(self, application: str, field: str, until: datetime) -> Reference | None:
         """Freeze and promote what came before ``until``, if it is enough.
@@ -109,3 +169,21 @@ class DriftWatch:
         )
         self._references.promote(application, field, reference.name, reference.version)
         return reference
+
+
+def _metrics(
+    window: Window,
+    application: str,
+    field: str,
+    values: Mapping[str, float],
+    n: int,
+    total: int,
+    detail: dict[str, Any],
+) -> list[WindowMetric]:
+    """Return a number of each kind in ``values``; without values, every kind, unknown."""
+    known = values or {kind: nan for kind in OF_DRIFT if kind != "q_value"}
+    series = SeriesKey(application)
+    return [
+        WindowMetric(window, series, f"drift.{field}.{kind}", value, n, total, detail=detail)
+        for kind, value in known.items()
+    ]

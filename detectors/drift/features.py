@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -49,3 +50,32 @@ class FourierFeatures:
         angles = rows @ self._frequencies
         scale = np.float32(1 / np.sqrt(angles.shape[1]))
         return np.concatenate([np.cos(angles), np.sin(angles)], axis=1) * scale
+
+
+class FeatureMap:
+    """The columns whose means are compared: (n, D) float64 of (n, dim) float32 vectors.
+
+    First the random Fourier features of each bandwidth, ``features`` columns each, scaled so that all of them together
+    have norm 1. They see any change of the distribution. Then, if ``linear``, the vectors themselves: they see a
+    shift of the mean in any direction, however little the vectors vary along it.
+
+    Args:
+        rows: (n, dim) of the reference; their median distance is the unit of the bandwidths.
+        features: Fourier features of each bandwidth, even.
+        bandwidths: in median distances.
+        linear: whether the vectors themselves are among the columns.
+        seed: of the frequencies.
+    """
+
+    def __init__(self, rows: F32, *, features: int, bandwidths: Sequence[float], linear: bool, seed: int) -> None:
+        unit, dim = median_distance(rows), rows.shape[1]
+        self._maps = [
+            FourierFeatures(dim, features, unit * bandwidth, seed + place) for place, bandwidth in enumerate(bandwidths)
+        ]
+        self._scale = np.float32(1 / np.sqrt(len(bandwidths)))
+        self._linear = linear
+        self.fourier = slice(0, features * len(bandwidths))
+
+    def __call__(self, rows: F32) -> npt.NDArray[np.float64]:
+        columns = [one(rows) * self._scale for one in self._maps]
+        return np.concatenate([*columns, rows] if self._linear else columns, axis=1).astype(np.float64)

@@ -32,7 +32,10 @@ def check(file: Path | None) -> None:
         scope = ", ".join(rule.applications) or "every application"
         by = f" by {rule.group_by[0]}" if rule.group_by else ""
         to = ", ".join(rule.receivers) or ", ".join(one.name for one in settings.receivers) or "nobody"
-        click.echo(f"{rule.name}: {rule.metric} {rule.when} for {rule.hold}{by}, {scope}; {rule.severity} to {to}")
+        allowed = f" (false alarms: {rule.false_alarms})" if rule.false_alarms else ""
+        click.echo(
+            f"{rule.name}: {rule.metric} {rule.when}{allowed} for {rule.hold}{by}, {scope}; {rule.severity} to {to}"
+        )
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
     click.echo(f"{path}: {len(settings.active_rules)} rules, correct")

@@ -12,7 +12,7 @@ from typing import Any
 from inferwatch.schemas.alerts import Notification, State, Transition
 from inferwatch.schemas.errors import Permanent
 from inferwatch.schemas.metrics import WindowMetric
-from inferwatch.schemas.rules import BLIND, Rule
+from inferwatch.schemas.rules import BLIND, RECURRENCE, Rule
 from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import SeriesKey
 from inferwatch.streams.alerting.examples import examples
@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 BEFORE = 12
 """How many earlier windows an alert's number is compared with, and how many window lengths back they may lie."""
+
+
+_MEASURED = {"p_value": "p-value", "q_value": "q-value", "effect": "effect size"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +115,14 @@ def _firing(rule: Rule, change: Change, thresholds: Mapping[str, float], referen
         _what(metric, thresholds),
         _by_chance(metric),
         f"It has lasted {span(lasting)}." if lasting > metric.window.size else "",
-        f"It was {reference}." if reference else "There are no earlier windows to compare with.",
+        f"It was {reference}." if reference else _unreferenced(metric),
         f"The rule fires at {condition(rule)}.",
     ]
     return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _unreferenced(metric: WindowMetric) -> str:
+    return "" if metric.metric.endswith(RECURRENCE) else "There are no earlier windows to compare with."
 
 
 def _resolved(change: Change, thresholds: Mapping[str, float], reference: str) -> str:
@@ -152,12 +159,17 @@ def _what(metric: WindowMetric, thresholds: Mapping[str, float]) -> str:
 
 
 def _drift(metric: WindowMetric, value: str, when: str) -> str:
-    _, field, kind = metric.metric.split(".")
+    series, _, kind = metric.metric.rpartition(".")
+    field = series.removeprefix("drift.")
+    if since := metric.detail.get("since"):
+        when = between(datetime.fromisoformat(str(since)), metric.window.end)
     against = str(metric.detail.get("reference") or "the reference")
     rows = metric.detail.get("n_reference")
     against += f" ({rows:,} rows)" if isinstance(rows, int) else ""
-    measured = f"p-value {value}" if kind == "p_value" else f"effect size {value}"
-    return f"{metric.n:,} {field}s {when} compared with {against}: {measured}."
+    compared = f"{metric.n:,} {field}s {when} compared with {against}"
+    if kind == RECURRENCE[1:]:
+        return f"{compared}: evidence this strong appears without drift once in {value}."
+    return f"{compared}: {_MEASURED[kind]} {value}."
 
 
 def _blind(metric: WindowMetric, value: str, when: str) -> str:
@@ -185,7 +197,7 @@ def _reference(metric: WindowMetric, usual: tuple[float, int]) -> str:
         before = metric.detail.get("before")
         return "" if before is None else f"{number(before, BLIND)} of rows in the windows before"
     mean, windows = usual
-    if not windows:
+    if not windows or metric.metric.endswith(RECURRENCE):  # the mean of recurrences is that of the largest
         return ""
     which = f"on average in the {windows} windows before" if windows > 1 else "in the window before"
     return f"{number(mean, metric.metric)} {which}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from math import isnan
 
-from inferwatch.schemas.rules import BLIND, Rule
+from inferwatch.schemas.rules import BLIND, RECURRENCE, Rule
 
 SHARES = (".rate", ".coverage", BLIND)
 UNITS = {"latency_ms": " ms", "input_tokens": " tokens", "output_tokens": " tokens", "output_chars": " characters"}
@@ -36,6 +36,8 @@ def number(value: float, metric: str) -> str:
     """
     if isnan(value):
         return "unknown"
+    if metric.endswith(RECURRENCE):
+        return days(value)
     if metric.endswith(SHARES):
         percent = value * 100
         return f"{percent:.1f}".removesuffix(".0") + " %" if abs(percent) >= 1 else f"{percent:.2g} %"
@@ -43,6 +45,22 @@ def number(value: float, metric: str) -> str:
     if metric == "cost_usd.sum":
         return f"${value:,.2f}"
     return shown + UNITS.get(metric.partition(".")[0], "")
+
+
+def days(value: float) -> str:
+    """Return a number of days in the unit that suits it.
+
+    >>> days(0.25), days(30), days(1500), days(1e7)
+    ('6 hours', '30 days', '4.1 years', 'more than 10,000 years')
+    """
+    if value > 3_652_500:
+        return "more than 10,000 years"
+    for unit, length in (("year", 365.25), ("day", 1.0), ("hour", 1 / 24)):
+        if value >= 2 * length or unit == "hour":
+            break
+    count = value / length
+    shown = f"{count:,.0f}" if count >= 100 else f"{count:.2g}"
+    return f"{shown} {unit}" + ("" if shown == "1" else "s")
 
 
 def span(length: timedelta) -> str:
@@ -79,9 +97,10 @@ def interval(low: float, high: float, metric: str) -> str:
 
 
 def condition(rule: Rule) -> str:
-    """Return when a rule fires: ``> 5 % for 30m``."""
+    """Return when a rule fires: ``> 5 % for 30m``, ``> 30 days (false alarms: 1 per 30d)``."""
+    allowed = f" (false alarms: {rule.false_alarms})" if rule.false_alarms else ""
     held = f" for {span(rule.hold)}" if rule.hold else ""
-    return f"{rule.when.operator} {number(rule.when.threshold, rule.metric)}{held}"
+    return f"{rule.when.operator} {number(rule.when.threshold, rule.metric)}{allowed}{held}"
 
 
 def place(labels: Mapping[str, str]) -> str:

@@ -40,7 +40,7 @@ def settings_of(dsn: str, broker: str, topic: str, webhook: str) -> dict[str, An
         "store": {"dsn": dsn, "answer_timeout": "2s", "retention": dict.fromkeys(RETENTION, 10_000)},
         "windows": WINDOWS,
         "segments": {"dimensions": ["model"]},
-        "drift": {"permutations": 99, "window_rows": 100, "reference_rows": 100},
+        "drift": {"window_rows": 100, "reference_rows": 100},
         "rules": RULES,
         "receivers": [{"type": "webhook", "name": "people", "url": webhook}],
     }

@@ -74,7 +74,6 @@ class Run:
             "store": {"dsn": f"chdb://{folder / 'store'}", "retention": {"inferences_days": 10_000}},
             # The slowest partition is waited for, however long a restart takes.
             "windows": {"size": "15m", "allowed_lateness": "30m", "idle_timeout": "1h"},
-            "drift": {"permutations": 99},
         }
         (folder / "settings.json").write_text(json.dumps(content))
         return cls(folder, Settings.model_validate(content), mode)

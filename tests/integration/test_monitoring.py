@@ -94,7 +94,7 @@ class Worker:
             | {"group_id": source.group_id, "batch_wait": "100ms"},
             "store": {"dsn": f"chdb://{folder / 'store'}"},
             "windows": {"size": "10s", "allowed_lateness": "1s", "idle_timeout": "1s"},
-            "drift": {"reference_rows": 100, "min_rows": 10, "permutations": 99},
+            "drift": {"reference_rows": 100, "min_rows": 10},
             "rules": [{"name": "terse", "metric": "terse.rate", "when": "> 40 %", "min_events": 5}],
             "receivers": [{"type": "webhook", "name": "nobody", "url": f"http://127.0.0.1:{free_port()}/"}],
             "monitoring": {"port": port, "hung_after": "15m"},

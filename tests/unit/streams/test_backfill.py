@@ -139,7 +139,7 @@ def configured(store: StoreSettings, slide: str | None) -> Settings:
         {
             "store": store.model_copy(update={"database": f"backfill_{next(DATABASES)}"}),
             "windows": windows | ({"slide": slide} if slide else {}),
-            "drift": {"min_rows": 10, "reference_rows": 50, "permutations": 99},
+            "drift": {"min_rows": 10, "reference_rows": 50},
             "segments": {"dimensions": ["model"]},
             "rules": [{"name": "long", "metric": "length.rate", "when": "> 25 %", "min_events": 3}],
             "receivers": [{"type": "webhook", "name": "people", "url": "http://127.0.0.1:9/"}],

@@ -267,6 +267,19 @@ def test_drift_shows_the_rows_the_test_named_in_its_order(store: ClickHouseStore
     )
 
 
+def test_the_recurrence_of_drift_is_told_as_how_often_it_happens_without(store: ClickHouseStore) -> None:
+    detail = {"reference": "baseline v2", "n_reference": 1000, "since": "2026-03-01T13:15:00+00:00"}
+    series, name = SeriesKey("shop"), "drift.input.recurrence"
+    budget = Rule.model_validate({"name": "r", "metric": "drift.input", "false_alarms": "1 per 30d"})
+    note = told(store, budget, WindowMetric(NOW, series, name, 1500.0, 2000, 900, detail=detail))
+    assert note.title == "Inputs differ from the reference: shop"
+    assert note.summary == (
+        "2,000 inputs between 13:15 and 14:15 UTC on 1 March compared with baseline v2 (1,000 rows): "
+        "evidence this strong appears without drift once in 4.1 years. "
+        "The rule fires at > 30 days (false alarms: 1 per 30d)."
+    )
+
+
 def test_evidence_is_shown_in_place_of_the_whole_text_and_long_texts_are_cut(store: ClickHouseStore) -> None:
     evidence = [
         {"name": "toxicity.output", "field": "output", "text": "rude", "score": 1.0},

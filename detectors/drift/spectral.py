@@ -1,0 +1,150 @@
+"""Did the distribution of the vectors change? A regularised Hotelling test in feature space: the default."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from hashlib import blake2b
+from math import nan
+
+import numpy as np
+
+from inferwatch.detectors.base import F32
+from inferwatch.detectors.drift.features import FeatureMap
+from inferwatch.detectors.drift.reference import Reference
+from inferwatch.detectors.drift.result import F64, Drift, abstain, canonical, checked, too_few
+from inferwatch.detectors.drift.spectrum import Spectrum
+
+KEPT = 128
+"""References kept ready, some 3 MB each."""
+_LEAST_VARIANCE = 1e-6
+
+
+class SpectralTest:
+    """Two-sample test of a window against a reference: ``d' (S + r I)^-1 d``, d the difference of mean features.
+
+    The features are the vectors themselves beside random Fourier features of a Gaussian kernel; S is their covariance
+    in the reference. Without the whitening this is the kernel MMD, which looks along the directions that vary most: the
+    topics. Whitened, it sees a small shift along a quiet direction, such as another model's style, as a classifier
+    trained for it would, without training: the power of a linear classifier two-sample test, for one pass over the
+    window. The p-value is that of ``null.tail``. The effect is ``sqrt(max(0, unbiased MMD^2) / (1 - |reference
+    mean|^2))`` of the Fourier features alone; the denominator is the reference's variance, estimated without bias.
+
+    ``compare`` is a pure function of its arguments: frequencies and bandwidth come from the reference, and rows are
+    put in a canonical order first, so that their order changes nothing.
+
+    Args:
+        features: random Fourier features of each bandwidth, even.
+        bandwidths: of the Gaussian kernels, in median distances of the reference.
+        linear: whether the vectors themselves are among the features.
+        ridge: r as a share of the trace of S; None: no whitening.
+        min_rows: with fewer rows on either side the test abstains.
+        seed: of frequencies and folds, beside the contents.
+
+    References:
+        Harchaoui, Bach and Moulines 2007, Testing for homogeneity with kernel Fisher discriminant analysis, NeurIPS 20.
+        Li, Aue, Paul, Peng and Wang 2020, An adaptable generalization of Hotelling's T^2 test in high dimension,
+        Annals of Statistics 48.
+        Hagrass, Sriperumbudur and Li 2024, Spectral regularized kernel two-sample tests, Annals of Statistics 52.
+    """
+
+    def __init__(
+        self,
+        *,
+        features: int = 128,
+        bandwidths: Sequence[float] = (1.0,),
+        linear: bool = True,
+        ridge: float | None = 0.02,
+        min_rows: int = 30,
+        seed: int = 0,
+    ) -> None:
+        if min_rows < 10:
+            raise ValueError(f"min_rows must be at least 10, got {min_rows}")
+        if ridge is not None and not 0 < ridge <= 1:
+            raise ValueError(f"ridge must be over 0 and at most 1, or None, got {ridge}")
+        self._features, self._bandwidths, self._linear = features, tuple(bandwidths), linear
+        self._ridge, self._seed = ridge, seed
+        self.min_rows = min_rows
+        self._ready: OrderedDict[Reference, Spectrum] = OrderedDict()
+
+    def prepare(self, reference: Reference) -> Spectrum:
+        """Return what of ``reference`` can be computed once: some tenths of a second for 1,000 rows, then nothing."""
+        found = self._ready.pop(reference, None)
+        if found is None:
+            found = self._prepared(reference)
+        self._ready[reference] = found
+        if len(self._ready) > KEPT:
+            self._ready.popitem(last=False)
+        return found
+
+    def compare(self, reference: Reference, window: F32) -> Drift:
+        """Compare (n, dim) ``window`` vectors with ``reference``; the encoder must be the same (``require_revision``).
+
+        Raises:
+            Permanent: another number of columns than the reference, or numbers that are not finite.
+        """
+        new = checked(reference, window)
+        if len(reference.vectors) < self.min_rows:
+            return abstain(reference, new, "too few rows in the reference")
+        spectrum = self.prepare(reference)
+        order = canonical(new)
+        rows = spectrum.features(new[order])
+        total: F64 = rows.sum(axis=0)
+        if reason := too_few(reference, new, self.min_rows):
+            return abstain(reference, new, reason, total)
+        witness = np.empty(len(new), np.float32)
+        witness[order] = _witness(spectrum, rows)
+        return Drift(
+            statistic=spectrum.statistic(total, len(new)),
+            p_value=spectrum.p_value(total, len(new)),
+            effect=_effect(spectrum, total, len(new)),
+            n_reference=len(reference.vectors),
+            n_window=len(new),
+            witness=witness,
+            total=total,
+        )
+
+    def pooled(self, reference: Reference, total: F64, rows: int, *, overdispersion: float = 1.0) -> float:
+        """Return the p-value of several windows together: ``total`` sums the features of ``rows`` rows; NaN if few.
+
+        ``overdispersion`` of one window, from ``Spectrum.overdispersion``, holds for any number of them.
+        """
+        if min(rows, len(reference.vectors)) < self.min_rows:
+            return nan
+        return self.prepare(reference).p_value(total, rows, overdispersion=overdispersion)
+
+    def _prepared(self, reference: Reference) -> Spectrum:
+        vectors = np.ascontiguousarray(reference.vectors, np.float32)
+        vectors = vectors[canonical(vectors)]
+        described = (self._features, self._bandwidths, self._linear, self._ridge, self._seed)
+        digest = blake2b(repr(described).encode(), digest_size=8)
+        digest.update(repr(vectors.shape).encode())
+        digest.update(vectors.tobytes())
+        mapped = FeatureMap(
+            vectors,
+            features=self._features,
+            bandwidths=self._bandwidths,
+            linear=self._linear,
+            seed=int.from_bytes(digest.digest(), "big"),
+        )
+        revision = f"{type(self).__name__}-{digest.hexdigest()}"
+        return Spectrum.of(mapped(vectors), mapped, revision, ridge=self._ridge, seed=self._seed)
+
+
+def _witness(spectrum: Spectrum, rows: F64) -> F32:
+    """Return how much nearer each row is to the other rows of the window than to the reference, (n,)."""
+    coordinates = spectrum.whitening.quickly(rows)
+    others = coordinates @ coordinates.sum(axis=0) - np.einsum("ij,ij->i", coordinates, coordinates)
+    found: F32 = others / np.float32(len(rows) - 1)
+    return found
+
+
+def _effect(spectrum: Spectrum, total: F64, n: int) -> float:
+    m = spectrum.rows
+    old, new = (mean[spectrum.features.fourier] for mean in (spectrum.whitening.centre, total / n))
+    # These features have norm 1, so the mean over pairs i != j is (n |mean|^2 - 1) / (n - 1).
+    within_old = (m * float(old @ old) - 1) / (m - 1)
+    within_new = (n * float(new @ new) - 1) / (n - 1)
+    squared = within_old + within_new - 2 * float(old @ new)
+    return math.sqrt(max(0.0, squared) / max(1 - within_old, _LEAST_VARIANCE))

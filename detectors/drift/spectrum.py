@@ -1,0 +1,124 @@
+"""What is prepared of a reference once, so that a window costs one pass over its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import nan
+from typing import Any
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from inferwatch.detectors.base import F32
+from inferwatch.detectors.drift.features import FeatureMap
+from inferwatch.detectors.drift.null import Moments, average, moments, tail
+from inferwatch.detectors.drift.result import F64
+
+MOST_FOLDS, ROWS_A_FOLD = 10, 25
+_LEAST_VARIANCE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Whitening:
+    """Coordinates in which noise is equal in all directions that vary: ``(S + r I)^(-1/2) (x - centre)``.
+
+    S is the covariance of (n, D) rows, r a share of its trace: directions of less variance are not blown up.
+    ``centre`` is (D,), ``root`` the lower Cholesky factor (D, D) of S + r I; without it the rows are only centred.
+    """
+
+    centre: F64
+    root: F64 | None
+
+    @classmethod
+    def of(cls, rows: F64, ridge: float | None) -> Whitening:
+        centre = rows.mean(axis=0)
+        if ridge is None:
+            return cls(centre, None)
+        centred = rows - centre
+        covariance = centred.T @ centred / (len(rows) - 1)
+        added = max(ridge * float(np.trace(covariance)), _LEAST_VARIANCE)
+        return cls(centre, np.linalg.cholesky(covariance + added * np.eye(len(covariance))))
+
+    @cached_property
+    def inverse(self) -> F32:
+        """The transposed inverse of ``root``, (D, D) float32: for many rows a product is quicker than a solution."""
+        assert self.root is not None
+        found = solve_triangular(self.root, np.eye(len(self.root)), lower=True, check_finite=False).T
+        return np.ascontiguousarray(found, np.float32)
+
+    def quickly(self, features: F64) -> F32:
+        """Return the coordinates in single precision."""
+        centred = (features - self.centre).astype(np.float32)
+        return centred if self.root is None else centred @ self.inverse
+
+    def __call__(self, features: F64) -> F64:
+        """Return the (n, D) coordinates of (n, D) ``features``."""
+        if self.root is None:
+            return features - self.centre
+        found: F64 = solve_triangular(self.root, (features - self.centre).T, lower=True, check_finite=False).T
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """A reference made ready: feature map, whitening, and the moments that the null distribution follows from.
+
+    The moments are measured on rows that the whitening was not made from, fold by fold: new rows vary more along
+    directions chosen to be quiet than the rows they were chosen by, and a window is made of new rows.
+
+    Attributes:
+        revision: names the feature map; sums of features of another revision mean something else.
+        rows: how many the reference has.
+    """
+
+    revision: str
+    rows: int
+    features: FeatureMap
+    whitening: Whitening
+    moments: Moments
+
+    @classmethod
+    def of(cls, rows: F64, mapped: FeatureMap, revision: str, *, ridge: float | None, seed: int) -> Spectrum:
+        """Prepare the (m, D) features ``rows`` of a reference, m >= 10, as ``mapped`` made them."""
+        order = np.random.default_rng(seed).permutation(len(rows))
+        found = []
+        for fold in np.array_split(order, min(MOST_FOLDS, max(2, len(rows) // ROWS_A_FOLD))):
+            held_out = Whitening.of(np.delete(rows, fold, axis=0), ridge)(rows[fold])
+            found.append(moments(held_out @ held_out.T))
+        return cls(revision, len(rows), mapped, Whitening.of(rows, ridge), average(found))
+
+    def statistic(self, total: F64, rows: int) -> float:
+        """Return ``d' (S + r I)^-1 d`` of the sum of the features of ``rows`` rows."""
+        d = self.whitening((total / rows)[None, :])[0]
+        return float(d @ d)
+
+    def p_value(self, total: F64, rows: int, *, overdispersion: float = 1.0) -> float:
+        """Return the p-value of the sum of the features of ``rows`` rows; NaN without rows."""
+        if not rows:
+            return nan
+        return tail(self.statistic(total, rows), self.moments, rows / overdispersion, self.rows)
+
+    def overdispersion(self, vectors: F32, blocks: Sequence[Any], rows: int) -> float:
+        """Return how much more the mean of a window of ``rows`` rows varies than that of independent rows, at least 1.
+
+        Rows of one window are alike where the mix of topics changes from window to window. ``vectors`` (n, dim) are
+        the reference's rows, or others without drift, ``blocks`` the window each of them came from. The intraclass
+        correlation is the mean kernel of two rows of one block over that of a row with itself; the factor is
+        Kish's design effect, ``1 + (rows - 1) * correlation``.
+
+        References:
+            Kish 1965, Survey sampling, chapter 5.
+        """
+        coordinates = self.whitening(self.features(vectors))
+        _, place = np.unique(np.asarray(blocks), return_inverse=True)
+        sums = np.zeros((place.max() + 1, coordinates.shape[1]))
+        np.add.at(sums, place, coordinates)
+        counts = np.bincount(place)
+        own = float((coordinates**2).sum())
+        pairs = float((counts * (counts - 1)).sum())
+        if not pairs or not own:
+            return 1.0
+        alike = (float((sums**2).sum()) - own) / pairs
+        return max(1.0, 1 + (rows - 1) * alike / (own / len(coordinates)))

@@ -1,0 +1,253 @@
+"""``docs/drift-benchmarks.md`` and its plots, written from the raw results: no number in it is typed by hand.
+
+python -m tests.bench.drift.report
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.bench.drift.own import NAME
+from tests.bench.drift.plots import plot
+from tests.bench.drift.results import FOLDER
+from tests.bench.machine import read
+from tests.bench.report import DOCS, measured_on, table
+
+PAGE = DOCS / "drift-benchmarks.md"
+PLOTS = DOCS / "drift-benchmarks"
+Raw = Mapping[str, Any]
+
+
+def main() -> None:
+    found = results()
+    PAGE.write_text(page(found))
+    plot(found, PLOTS)
+
+
+def results(folder: Path = FOLDER) -> dict[str, Raw]:
+    """Return part -> raw result, of the parts that were measured."""
+    return {file.stem: read(file.stem, folder) for file in sorted(folder.glob("*.json"))}
+
+
+def page(found: Mapping[str, Raw]) -> str:
+    """Return the page as Markdown."""
+    parts = [HEAD, *(write(found[name]) for name, write in SECTIONS.items() if name in found)]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+HEAD = """
+# Drift benchmarks
+
+`make bench-drift` measures all of this again, `make bench-drift ARGS="power year"` parts of it. This page is written from the raw results in
+`tests/bench/results/drift`, which also say versions and when they were measured. Real rows are outputs of ten models to the same 805 prompts
+(AlpacaEval; not part of this repository, `ARGS="--data FILE"`), encoded by the bundled encoder in int8, their first 900 characters. The rivals
+run in an environment of their own: Evidently's four embedding drift methods, and alibi-detect (Business Source License 1.1: for this
+comparison only).
+"""
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def interval(one: Mapping[str, float]) -> str:
+    return f"{percent(one['rate'])} [{100 * one['low']:.1f}, {100 * one['high']:.1f}]"
+
+
+def missing(raw: Raw) -> str:
+    """Return what could not be run, and why."""
+    said = [f"Not run: {name}: `{why.strip().splitlines()[-1]}`." for name, why in raw["missing"].items()]
+    return "\n\n".join(["", *said]) if said else ""
+
+
+def versions(raw: Raw) -> str:
+    return ", ".join(f"{name} {version}" for name, version in raw["versions"].items())
+
+
+def false_alarms(raw: Raw) -> str:
+    shown = []
+    for pool, rates in raw["pools"].items():
+        own, rivals = rates[NAME], rates["rivals"]
+        rows = [
+            (
+                n,
+                interval(one),
+                interval(own["0.01"][n]),
+                *(interval(by[n]) if n in by else "" for by in rivals.values()),
+            )
+            for n, one in own["0.05"].items()
+        ]
+        head = ("n", f"{NAME} at 5 %", "at 1 %", *rivals)
+        shown.append(
+            f"{TITLES[pool]}:\n\n{table(head, rows)}\n\n![False alarms](drift-benchmarks/false-alarms-{pool}.svg)"
+        )
+    worst = raw["worst"]
+    return f"""
+## False alarms of one window
+
+Windows in which nothing has changed; {raw["windows"]:,} a size, each against a freshly drawn reference of {raw["reference_rows"]:,} rows, drawn with replacement: the pool is the
+population. In brackets the exact 95 % interval (Clopper and Pearson). {NAME} is asked for 5 % and 1 %; the rivals' columns are their default
+rules, which for Evidently are fixed thresholds and for alibi-detect 5 % by 100 permutations. Furthest from 5 %: {interval(worst)} at n = {worst["n"]} ({worst["pool"]}).
+
+{chr(10).join(one + chr(10) for one in shown)}{missing(raw)}
+{versions(raw)}. {measured_on(raw)}"""
+
+
+TITLES = {"real": "Real outputs", "synthetic": "Synthetic: a mixture of clusters"}
+
+
+def power(raw: Raw) -> str:
+    methods = raw["methods"]
+    kinds: dict[tuple[str, int, float], list[Raw]] = defaultdict(list)
+    for one in raw["scenarios"]:
+        kinds[one["kind"], one["n"], one["share"]].append(one)
+    rows = []
+    for (kind, n, share), own in sorted(kinds.items()):
+        means = {method: sum(one["power"][method] for one in own) / len(own) for method in methods}
+        best = max(means.values())
+        shown = [f"**{percent(mean)}**" if mean == best else percent(mean) for mean in means.values()]
+        rows.append((f"{kind}, n = {n}" + (f", {share:.0%}" if share < 1 else ""), f"{len(own)}", *shown))
+    short = sorted(
+        (one for one in raw["scenarios"] if one["best_rival"] and not one["at_least"]),
+        key=lambda one: one["power"][NAME] - one["power"][one["best_rival"]],
+    )
+    losses = [
+        (
+            f"{one['kind']}: {one['name']}, n = {one['n']}" + (f", {one['share']:.0%}" if one["share"] < 1 else ""),
+            percent(one["power"][NAME]),
+            percent(one["power"][one["best_rival"]]),
+            one["best_rival"],
+            f"{one['lower_p']:.3f}",
+        )
+        for one in short[:SHOWN]
+    ]
+    nulls = [one["null_windows"] for one in raw["scenarios"]]
+    least, most = min(nulls), max(nulls)
+    count = raw["count"]
+    others = count["scenarios"] - count["plain"]
+    rest = f" The {len(losses)} with the largest difference:" if others > SHOWN else ""
+    lost = table(("scenario", NAME, "best rival", "which", "p"), losses) if losses else ""
+    return f"""
+## Power at the same rate of false alarms
+
+Every method's own statistic, its threshold the 95 % quantile over null windows of the same sizes, on the same draws: {raw["repeats"]} windows a scenario, {least} to {most} null windows a
+threshold. So a difference of a few percent between two methods is chance. Averages over the scenarios of a kind, the highest in bold:
+
+{table(("", "scenarios", *methods), rows)}
+
+Of **{count["scenarios"]}** scenarios, {NAME} finds at least as much as the best rival in it in **{count["plain"]}** as the numbers stand (more in {count["more"]}, as much in {count["ties"]}), and not significantly less
+than that best rival in **{count["not_lower"]}** (one-sided exact McNemar test on the same draws, 5 %); significantly more than every rival in {count["significantly_more"]}. The best of several equally
+good rivals is ahead by chance, which the second count allows for and the first does not.
+
+![Power over contamination](drift-benchmarks/power.svg)
+
+![Swaps](drift-benchmarks/swaps.svg)
+
+Behind the best rival as the numbers stand, in {others}.{rest} p is that of the McNemar test.
+
+{lost}{missing(raw)}
+
+{versions(raw)}. {measured_on(raw)}"""
+
+
+SHOWN = 20
+
+
+def delay(raw: Raw) -> str:
+    found = raw["found"]
+
+    def share(one: Raw, within: str) -> str:
+        return f"{one['within'][within]:.0%}"
+
+    sudden = [
+        (name, f"{one['median']:.0f}", f"{one['p90']:.0f}", *(share(one, n) for n in ("1", "2", "3", "6")), f"{one['fired_before']}")
+        for name, one in found["sudden"].items()
+    ]  # fmt: skip
+    slow = [(name, f"{one['median_days']:.1f}", f"{one['p90_days']:.1f}") for name, one in found["slow"].items()]
+    equal = raw["equal"]
+    methods = list(next(iter(found["equal"].values())))
+    rows = [
+        (method, *(f"{by[method]['mean']:.0f} / {by[method]['median']:.0f}" for by in found["equal"].values()))
+        for method in methods
+        if all(by[method]["rows"] for by in found["equal"].values())
+    ]
+    streams = len(next(iter(found["sudden"].values()))["delays"])
+    return f"""
+## Delay
+
+With `false_alarms: "1 per {raw["budget_days"]}d"`, windows of {raw["rows"]} rows, {streams} streams a change, each with a reference of its own of {raw["reference_rows"]:,} rows. Windows from the change to the page:
+
+{table(("sudden", "median", "p90", "within 1", "within 2", "within 3", "within 6", "fired before"), sudden)}
+
+A share that grows by {raw["slow"]["share_a_day"]:.0%} of traffic a day, windows of {raw["slow"]["rows"]} rows every five minutes. Days until the page:
+
+{table(("slow", "median", "p90"), slow)}
+
+![Delay](drift-benchmarks/delay.svg)
+
+Beside the rivals, at the same expected run time of {equal["run_time_rows"]:,} rows without a change ({NAME}: a recurrence of that; a statistic of windows of {equal["rows"]} rows: its quantile; the online
+detector: configured for it with {equal["bootstraps"]:,} simulations). Rows until the page, mean / median; a stream without one counts as {equal["longest_rows"]:,}. *null* is without a change: more is better.
+
+{table(("", *found["equal"]), rows)}{missing(raw)}
+
+{versions(raw)}. {measured_on(raw)}"""
+
+
+def year(raw: Raw) -> str:
+    counts = ", ".join(str(one) for one in raw["pages"])
+    poisson = raw["poisson"]
+    rows = raw["rows_a_window"]
+    return f"""
+## A year without a change
+
+{len(raw["pages"])} simulated years of {raw["windows_a_year"]:,} windows of five minutes ({rows["mean"]} rows on average, {rows["mean"] - rows["swing"]} to {rows["mean"] + rows["swing"]} over the day), each year with a reference of its own of {raw["reference_rows"]:,} rows, by the scan over
+{len(raw["spans"])} scales, `false_alarms: "1 per {raw["budget_days"]}d"`. **{raw["mean"]:.1f} pages a year** against {raw["budget"]:.1f} in the budget; 95 % interval of the mean over years and references {raw["low"]:.1f} to {raw["high"]:.1f}
+(bootstrap of years; taking pages for independent it would be {poisson["low"]:.1f} to {poisson["high"]:.1f}). By year: {counts}.
+
+![Pages](drift-benchmarks/year.svg)
+
+{measured_on(raw)}"""
+
+
+def speed(raw: Raw) -> str:
+    rows = [
+        (name, f"{1e3 * one['median_s']:,.1f}", f"{one['own_speedup']:,.1f}", f"{one['peak_mib']:,.0f}")
+        for name, one in sorted(raw["sides"].items(), key=lambda item: item[1]["median_s"])
+    ]
+    fast = raw["speedup_vs_evidently_fastest"]
+    faster = (
+        f"**{fast['report']:,.0f} times** as fast as the fastest of Evidently's reports and {fast['function']:,.2f} times as the fastest of its bare functions"
+        if fast["report"] and fast["function"]
+        else "not compared with Evidently, which could not be run"
+    )
+    windows = [(f"{int(n):,}", f"{1e3 * seconds:.2f}") for n, seconds in raw["window_s"].items()]
+    return f"""
+## Time and memory
+
+{raw["rows"]:,} against {raw["rows"]:,} vectors of {raw["dim"]} numbers, side by side in turn. {NAME} compares with a prepared reference, {faster}. Preparing a reference takes {raw["prepare_median_s"]:.2f} s, once.
+*function* is Evidently's method by itself, on data frames that are there; *report* is `Report([EmbeddingsDrift(…)]).run(…)`, the way its users have, which also projects the
+vectors for a picture. Evidently's fastest function, the distance of means, has no null distribution at all: its threshold is a constant.
+
+{table(("", "ms", f"{NAME} is faster by", "largest resident MiB"), rows)}
+
+One window against a reference of 1,000 rows; the service samples at most `drift.window_rows` of a window, so that more traffic than that costs no more:
+
+{table(("rows", "ms"), windows)}{missing(raw)}
+
+{versions(raw)}. {measured_on(raw)}"""
+
+
+SECTIONS = {
+    "false_alarms": false_alarms,
+    "year": year,
+    "power": power,
+    "delay": delay,
+    "speed": speed,
+}
+
+
+if __name__ == "__main__":
+    main()

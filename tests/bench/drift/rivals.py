@@ -1,0 +1,155 @@
+"""The rivals' environment and the processes they run in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import tempfile
+import venv
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+import torch
+
+from inferwatch.detectors.base import F32
+
+HERE = Path(__file__).parent
+SAID = 2000
+"""Last characters of what a process said that are shown when it ends."""
+LIBRARIES = ("evidently", "alibi-detect")
+Answer = dict[str, Any]
+
+
+def environment() -> Path:
+    """Return the Python of the rivals' environment, made where it is missing.
+
+    torch, the largest of what they need, is taken from this project's packages: their folder comes last on the path.
+
+    Raises:
+        RuntimeError: they no longer install; the last lines of pip say why.
+    """
+    wanted = HERE / "rivals.txt"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "inferwatch"
+    folder = cache / f"drift-rivals-{hashlib.sha256(wanted.read_bytes()).hexdigest()[:12]}"
+    python = folder / "bin" / "python"
+    if not (folder / "complete").exists():
+        print(f"installing the rivals into {folder}: once, a few minutes, some 1.5 GB", flush=True)
+        venv.create(folder, clear=True, with_pip=True)
+        command = [python, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+        done = subprocess.run([*command, "-r", wanted], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError("the rivals do not install:\n" + "\n".join(done.stderr.splitlines()[-5:]))
+        own = next((folder / "lib").glob("python3*/site-packages"))
+        (own / "zz-shared.pth").write_text(f"{Path(torch.__file__).parents[1]}\n")
+        (folder / "complete").touch()
+    return python
+
+
+@dataclass(frozen=True)
+class Request:
+    """Windows to compare with one reference, all as rows of the pool."""
+
+    reference: Sequence[int]
+    windows: Sequence[Sequence[int]]
+
+    def line(self, **more: Any) -> str:
+        """Return it as the process reads it."""
+        return json.dumps({"reference": list(self.reference), "windows": [list(one) for one in self.windows]} | more)
+
+
+class Process:
+    """One process of the rivals over the vectors in ``pool`` (.npy)."""
+
+    def __init__(self, pool: Path, threads: int, libraries: Sequence[str] = LIBRARIES) -> None:
+        quiet = os.environ | {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
+        command = [environment(), "-W", "ignore", HERE / "rival_process.py", pool, ",".join(libraries)]
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, env=quiet, text=True
+        )
+        self.about = self._answer()
+
+    def ask(self, request: Request, **more: Any) -> Answer:
+        """Return the answer to one request; what is asked for is in ``more``."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(request.line(**more) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> Answer:
+        assert self._process.stdout is not None
+        found = self._process.stdout.readline()
+        if not found:
+            ended = self._process.wait()
+            self._said.seek(0)
+            raise RuntimeError(f"the rivals' process ended with {ended}: {self._said.read()[-SAID:]}")
+        answer: Answer = json.loads(found)
+        return answer
+
+    def close(self) -> None:
+        """End it."""
+        self._process.communicate()
+        self._said.close()
+
+
+class Rivals:
+    """As many processes as asked for, each with one thread, over the same vectors.
+
+    Where they do not install, ``methods`` is empty and ``missing`` says why: the benchmark goes on without them.
+    """
+
+    def __init__(self, vectors: F32, processes: int) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        pool = Path(self._folder.name) / "pool.npy"
+        np.save(pool, vectors)
+        self._processes: list[Process] = []
+        self.methods: list[str] = []
+        self.versions: dict[str, str] = {}
+        self.missing: dict[str, str] = {}
+        try:
+            environment()
+        except RuntimeError as error:
+            self.missing = {"all": str(error)}
+            return
+        with ThreadPoolExecutor(processes) as starting:
+            self._processes = list(starting.map(lambda _: Process(pool, 1), range(processes)))
+        about = self._processes[0].about
+        self.methods, self.versions, self.missing = about["methods"], about["versions"], about["missing"]
+
+    def __enter__(self) -> Rivals:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            process.close()
+        self._folder.cleanup()
+
+    def each(self, requests: Sequence[Request], **more: Any) -> list[Answer]:
+        """Return the answers to many requests, in their order; the processes share the work."""
+        if not self._processes:
+            return [{} for _ in requests]
+        free: SimpleQueue[Process] = SimpleQueue()
+        for process in self._processes:
+            free.put(process)
+
+        def one(request: Request) -> Answer:
+            process = free.get()
+            try:
+                return process.ask(request, **more)
+            finally:
+                free.put(process)
+
+        with ThreadPoolExecutor(len(self._processes)) as workers:
+            return list(workers.map(one, requests))
+
+
+def joined(answers: Iterable[Answer], method: str) -> list[Any]:
+    """Return one method's values of all windows of all answers, in order."""
+    return [value for answer in answers for value in answer[method]]

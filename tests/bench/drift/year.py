@@ -1,0 +1,91 @@
+"""A year of five-minute windows in which nothing changes, many times over: how often does it page?
+
+Rows are drawn with replacement from all real outputs: the pool is the population. Traffic has a daily rhythm and so
+have the windows' sizes. Each year has a reference of its own. The rule is ``false_alarms: "1 per 30d"``; a page is the
+beginning of an alert, as in the service.
+
+Years of one reference are not independent samples of pages: an unlucky reference gives many. So the interval is that
+of the mean over years, by bootstrap; the Poisson interval, which ignores this, is given beside it.
+
+    python -m tests.bench.drift.year [--years 10] [--days 365] [--data FILE] [--output DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tests.bench.drift.counting import poisson
+from tests.bench.drift.logs import DATA, Rows, load
+from tests.bench.drift.own import BUDGET_DAYS, SIZE, SPANS, Own
+from tests.bench.drift.results import FOLDER
+from tests.bench.drift.stream import pages, recurrences, totals
+from tests.bench.machine import machine, peak_mib, write
+
+DAY = 288
+REFERENCE = 1000
+SEED = 31
+LEAST, MEAN, SWING = 20, 120, 90
+"""Rows of a window at night, on average, and how far the day swings."""
+FEW_YEARS = 2000
+
+
+def traffic(rng: np.random.Generator, windows: int) -> Rows:
+    """Return the rows of each window: Poisson about a daily rhythm."""
+    at = 2 * np.pi * np.arange(windows) / DAY
+    return np.maximum(rng.poisson(MEAN - SWING * np.cos(at)), LEAST).astype(np.int64)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--years", type=int, default=10)
+    parser.add_argument("--days", type=int, default=365)
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--output", type=Path, default=FOLDER)
+    options = parser.parse_args()
+    about = machine()
+    pool = load(options.data)
+    population = pool.vectors[pool.outputs]
+    counted = []
+    for number in range(options.years):
+        start = time.perf_counter()
+        rng = np.random.default_rng([SEED, number])
+        own = Own(population[rng.choice(len(population), REFERENCE)])
+        counts = traffic(rng, options.days * DAY)
+        rows = rng.integers(0, len(population), counts.sum())
+        sums = totals(own.features(population), rows, counts)
+        found = recurrences(sums, counts, SIZE, SPANS, own.tails)
+        counted.append(pages(found, BUDGET_DAYS))
+        taken = time.perf_counter() - start
+        print(f"year {number + 1}: {counted[-1]} pages, strongest {found.max():.0f} days; {taken:.0f} s", flush=True)
+    share = options.days / 365
+    resampled = np.random.default_rng(0).choice(counted, (FEW_YEARS, len(counted))).mean(axis=1) / share
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    write(
+        "year",
+        {
+            "machine": about,
+            "encoder": pool.revision,
+            "data": pool.file,
+            "windows_a_year": options.days * DAY,
+            "rows_a_window": {"mean": MEAN, "swing": SWING, "least": LEAST},
+            "spans": SPANS,
+            "reference_rows": REFERENCE,
+            "budget_days": BUDGET_DAYS,
+            "budget": 365 / BUDGET_DAYS,
+            "pages": counted,
+            "mean": float(np.mean(counted)) / share,
+            "low": float(low),
+            "high": float(high),
+            "poisson": poisson(sum(counted), share * len(counted)),
+            "peak_mib": peak_mib(),
+        },
+        options.output,
+    )
+
+
+if __name__ == "__main__":
+    main()
