@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
 
+from inferwatch.schemas.baselines import CANARY
 from inferwatch.schemas.feedback import KINDS
 from inferwatch.schemas.rules import BLIND
 
@@ -26,6 +27,7 @@ FIXED = (
 )
 OF_A_SCORE = ("rate", "mean", "coverage")
 OF_DRIFT = ("p_value", "effect")
+OF_A_CANARY = ("p_value", "effect")
 
 
 def detector_names() -> list[str]:
@@ -53,4 +55,5 @@ def metrics(score_names: Iterable[str], drift_fields: Sequence[str]) -> list[str
         *FIXED,
         *(f"{score}.{part}" for score in sorted(score_names) for part in OF_A_SCORE),
         *(f"drift.{field}.{part}" for field in drift_fields for part in OF_DRIFT),
+        *(f"{CANARY}{field}.{part}" for field in drift_fields for part in OF_A_CANARY),
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from math import nan
 
 import numpy as np
@@ -20,7 +19,7 @@ EXAMPLES = 5
 
 
 class DriftWatch:
-    """Compares each application's windows with its active reference, one field at a time.
+    """Compares each application's windows with the reference chosen for them, one field at a time.
 
     Works on a capped sample of the window, chosen by a hash of the inference id: the cost does not grow with
     traffic, and the same rows give the same sample.
@@ -33,18 +32,11 @@ class DriftWatch:
         self._revision = encoder_revision
         self._test = RandomFeatureMMD(permutations=settings.permutations, min_rows=settings.min_rows)
 
-    def measure(self, window: Window, application: str, total: int, *, late: bool) -> list[WindowMetric]:
-        """Return ``drift.<field>.p_value`` and ``.effect``; NaN with the reason in ``detail`` where there is none.
-
-        With ``auto_reference``, a field that has no reference gets one from the windows before this one, once they
-        hold enough; a ``late`` revision makes none.
-        """
-        freeze = self._settings.auto_reference and not late
+    def measure(self, window: Window, application: str, total: int) -> list[WindowMetric]:
+        """Return ``drift.<field>.p_value`` and ``.effect``; NaN with the reason in ``detail`` where there is none."""
         found = []
         for field in self._settings.fields:
-            reference = self._references.active(application, field, self._revision)
-            if reference is None and freeze:
-                reference = self._freeze(application, field, window.start)
+            reference = self._references.choose(window, application, field, self._revision)
             found += self._measure(window, application, field, total, reference)
         return found
 
@@ -83,29 +75,3 @@ class DriftWatch:
             WindowMetric(window, series, name, value, drift.n_window, total, detail=detail)
             for name, value in zip(names, (drift.p_value, drift.effect), strict=True)
         ]
-
-    def _freeze(self, application: str, field: str, until: datetime) -> Reference | None:
-        """Freeze and promote what came before ``until``, if it is enough.
-
-        Before the window that starts at ``until`` is measured, so that a window published again after a crash finds
-        the reference it would have found without one.
-        """
-        found = self._store.query(
-            "SELECT count() AS n, min(timestamp) AS first FROM embeddings WHERE application = {application:String} "
-            "AND field = {field:String} AND encoder_revision = {revision:String} "
-            "AND timestamp < {until:DateTime64(3, 'UTC')}",
-            {"application": application, "field": field, "revision": self._revision, "until": until},
-        ).to_pylist()[0]
-        if found["n"] < self._settings.reference_rows:
-            return None
-        reference = self._references.build(
-            application,
-            field,
-            found["first"],
-            until,
-            name="first-windows",
-            rows=self._settings.reference_rows,
-            once=True,
-        )
-        self._references.promote(application, field, reference.name, reference.version)
-        return reference
