@@ -100,10 +100,11 @@ class Rolling:
         return end - self._settings.rolling.period, end
 
     def _closed_since(self, day: datetime, window: Window, application: str) -> bool:
+        # Of the table, by its sorting key: the view looks at every window there is.
         rows = self._store.query(
-            "SELECT 1 FROM window_metrics WHERE application = {application:String} AND metric = 'inferences' "
-            "AND segment_dimension = {all:String} AND window_start >= {day:DateTime64(3, 'UTC')} "
-            "AND window_start < {start:DateTime64(3, 'UTC')} LIMIT 1",
+            "SELECT 1 FROM window_metrics_raw WHERE application = {application:String} AND metric = 'inferences' "
+            "AND segment_dimension = {all:String} AND segment_value = {all:String} "
+            "AND window_start >= {day:DateTime64(3, 'UTC')} AND window_start < {start:DateTime64(3, 'UTC')} LIMIT 1",
             {"application": application, "all": ALL, "day": day, "start": window.start},
         )
         return bool(rows.num_rows)

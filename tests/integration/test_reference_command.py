@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,13 +13,19 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pytest
+from aiohttp.test_utils import TestServer
 from click.testing import CliRunner
 
 from inferwatch.detectors.base import F32
 from inferwatch.detectors.encoder import load
-from inferwatch.infra.cli import main
-from inferwatch.infra.clickhouse.store import open_store
-from inferwatch.schemas.settings import StoreSettings
+from inferwatch.infra.cli import main, reference_desk
+from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
+from inferwatch.infra.web.app import create_app
+from inferwatch.schemas.clock import ManualClock
+from inferwatch.schemas.errors import Misconfigured
+from inferwatch.schemas.settings import Settings, StoreSettings, WebSettings
+from inferwatch.streams.references import References
+from inferwatch.streams.references.sampling import Rows
 from inferwatch.streams.rows import INSTANT, vector_array
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -118,3 +125,32 @@ def test_a_file_is_built_and_promoted(run: Any, tmp_path: Path, monkeypatch: pyt
 def test_either_a_period_or_files(run: Any, wrong: tuple[str, ...]) -> None:
     output = run("build", *PLACE, *wrong, code=2)
     assert "--from and --to" in output
+
+
+async def test_the_service_answers_as_the_store_would(store: ClickHouseStore, store_settings: StoreSettings) -> None:
+    server = TestServer(create_app(Settings(store=store_settings), store))
+    await server.start_server()
+    settings = Settings(store=store_settings, web=WebSettings(port=server.port))
+    rows = Rows(
+        tuple(f"c-{n}" for n in range(80)),
+        np.random.default_rng(0).standard_normal((80, 5)).astype(np.float32),
+        tuple(START + timedelta(minutes=n) for n in range(80)),
+        (0,) * 80,
+    )
+    place = ("shop", "input", "file", 1)
+
+    def ask() -> list[Any]:
+        there = reference_desk._Service(settings)
+        made = there.take(rows, application="shop", field="input", name="file", revision="letters-1", strict=True)
+        since = there.promote(*place, START)
+        with pytest.raises(Misconfigured, match="holds 0 vectors"):
+            there.build(application="shop", field="input", name="b", start=START, end=START + timedelta(1), rows=60)
+        return [made, there.list(), there.show(*place), since, there.retire("shop", "input", None)]
+
+    made, listed, shown, since, retired = await asyncio.to_thread(ask)
+    here = References(store, ManualClock(START))
+    assert here.find(*place).rows == made["rows"] == 80
+    np.testing.assert_array_equal(here.versions.load(*place).whole.vectors, rows.vectors)
+    assert ([one["active"] for one in listed], shown["verdict"]["blocks"]) == ([True], 1)
+    assert (since, retired) == ("2026-03-02T00:00:00Z", "1970-01-01T00:00:00Z")
+    await server.close()
