@@ -106,7 +106,9 @@ class Builder:
             name, application, field, revision, period, rows.ids, rows.vectors, rows.timestamps, rows.slots, origin
         )
         blocks = [place * MOST_BLOCKS // len(rows.ids) for place in range(len(rows.ids))]
-        return self.judged(draft, dispersion(rows.vectors, blocks, self._settings.window_rows))
+        # Of its own blocks, not of windows: nobody knows how many rows those had.
+        size = min(self._settings.window_rows, len(rows.ids) / MOST_BLOCKS)
+        return self.judged(draft, dispersion(rows.vectors, blocks, size))
 
     def judged(self, draft: Draft, spread: float, unlike: tuple[str, ...] = ()) -> Draft:
         """Return ``draft`` with its verdict: what speaks against it, and the numbers."""
