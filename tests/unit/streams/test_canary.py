@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from math import isnan
 from typing import Any
@@ -10,9 +11,13 @@ import numpy as np
 import pytest
 
 from inferwatch.infra.clickhouse.store import ClickHouseStore
+from inferwatch.schemas.clock import SystemClock
+from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import SeriesKey, Window
+from inferwatch.streams.alerting.rules import instances
 from inferwatch.streams.canary import CanaryWatch
+from inferwatch.streams.closing import Closer
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 WINDOW = Window(START, START + timedelta(minutes=10))
@@ -89,3 +94,21 @@ def test_a_rule_on_a_canary_has_to_be_by_its_dimension() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             Settings.model_validate({"drift": drift, "rules": [rule | own]})
+
+
+def test_a_closed_window_has_its_canaries_and_a_rule_sees_each(store: ClickHouseStore, build: Any, record: Any) -> None:
+    fill(store, build, record, "sorry cannot help", "here you are")
+    rule = {"name": "canary", "metric": "canary.output.p_value", "when": "< 0.01", "group_by": ["model"]}
+    drift = {"min_rows": 20, "fields": ["output"], "canary": {"dimension": "model"}, "on_deploy": "off"}
+    settings = Settings.model_validate({"windows": {"size": "10m"}, "drift": drift, "rules": [rule]})
+    seen: list[tuple[str, dict[str, str], bool]] = []
+
+    class Judge:
+        def decide(self, window: Window, metrics: Sequence[WindowMetric]) -> None:
+            for own, metric, _, labels in instances(settings.rules, metrics):
+                seen.append((metric.metric, labels, own.when.holds(metric.value)))
+
+    Closer(settings, store, SystemClock(), Judge(), "hashed-words-1", {}).flush()
+    assert seen == [("canary.output.p_value", {"application": "shop", "model": "m-2"}, True)]
+    published = store.query("SELECT segment_value FROM window_metrics WHERE metric = 'canary.output.effect'")
+    assert published["segment_value"].to_pylist() == ["m-2"]
