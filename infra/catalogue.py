@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
 
+from inferwatch.schemas.baselines import CANARY
 from inferwatch.schemas.feedback import KINDS
 from inferwatch.schemas.rules import BLIND, OF_DRIFT
 
@@ -25,6 +26,7 @@ FIXED = (
     *(f"feedback.{kind}.count" for kind in KINDS),
 )
 OF_A_SCORE = ("rate", "mean", "coverage")
+OF_A_CANARY = ("p_value", "effect")
 
 
 def detector_names() -> list[str]:
@@ -52,4 +54,5 @@ def metrics(score_names: Iterable[str], drift_fields: Sequence[str]) -> list[str
         *FIXED,
         *(f"{score}.{part}" for score in sorted(score_names) for part in OF_A_SCORE),
         *(f"drift.{field}.{part}" for field in drift_fields for part in OF_DRIFT),
+        *(f"{CANARY}{field}.{part}" for field in drift_fields for part in OF_A_CANARY),
     ]

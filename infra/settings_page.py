@@ -83,7 +83,9 @@ def _kind(info: FieldInfo) -> str:
         choices = choices_of(get_args(one)[0])
         return f"list of {' '.join(f'`{choice}`' for choice in choices)}" if choices else "list of texts"
     if get_origin(one) is dict:
-        return "mapping of numbers" if _mapped(annotation) is None else "mapping of names, see below"
+        if _mapped(annotation) is not None:
+            return "mapping of names, see below"
+        return "mapping of texts" if alternatives(item_of(one))[0] is str else "mapping of numbers"
     names = {str: "text", int: "whole number", float: "number", bool: "`true` `false`", timedelta: "duration"}
     if one is Condition:
         return 'comparison, such as `"> 2 %"`'
@@ -102,7 +104,7 @@ def _bounds(info: FieldInfo) -> str:
         for name, sign in (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<")):
             value = getattr(part, name, None)
             if value is not None and value != timedelta(0):
-                found.append(f"{sign} {value}")
+                found.append(f"{sign} {_duration(value) if isinstance(value, timedelta) else value}")
     return f" ({', '.join(found)})" if found else ""
 
 

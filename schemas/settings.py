@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from inferwatch.schemas.baselines import CANARY, CanarySettings, Dimension, RollingSettings, TimeZone
 from inferwatch.schemas.rules import BLIND_RULE, Duration, Rule
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
@@ -150,6 +152,29 @@ class DriftSettings(Section):
         description="Drift over time looks at the last 1, 2, 4, ... windows together, this many steps.",
     )
     auto_reference: bool = Field(default=True, description="Freeze the first windows as reference where there is none.")
+    reference: Literal["frozen", "rolling"] = Field(
+        default="frozen", description="rolling: rebuilt every day, within the limits of `rolling`."
+    )
+    rolling: RollingSettings = RollingSettings()
+    on_deploy: Literal["compare", "adopt", "off"] = Field(
+        default="compare",
+        description="When a new value of `deploy_dimensions` takes over: compare freezes what came before it as a "
+        "reference; adopt also makes the new behaviour the baseline once `reference_rows` rows of it are there.",
+    )
+    deploy_dimensions: tuple[Dimension, ...] = Field(
+        default=("model", "prompt_version"), description="Columns or tags a new value of which is a deploy."
+    )
+    canary: CanarySettings | None = Field(
+        default=None, description="Compare one value of a dimension with another in the same window; null: none."
+    )
+    time_zone: TimeZone = Field(default="UTC", description="IANA name: whose hours, days and weeks count.")
+    time_zones: dict[str, TimeZone] = Field(
+        default_factory=dict, description="By application; one without its own has `time_zone`."
+    )
+
+    def zone(self, application: str) -> ZoneInfo:
+        """Return the time zone of an application's day."""
+        return ZoneInfo(self.time_zones.get(application, self.time_zone))
 
 
 class WindowSettings(Section):
@@ -193,13 +218,7 @@ class WindowSettings(Section):
 class SegmentSettings(Section):
     """Columns (``model``, ``prompt_version``, ``tenant``, ...) or ``tags.<name>`` to compute every metric by."""
 
-    dimensions: tuple[
-        Annotated[
-            str,
-            Field(pattern=r"^(model|provider|operation|prompt_name|prompt_version|tenant|tags\.[A-Za-z0-9_.-]{1,64})$"),
-        ],
-        ...,
-    ] = ("model", "prompt_version")
+    dimensions: tuple[Dimension, ...] = ("model", "prompt_version")
     max_values: int = Field(default=50, ge=1, le=1000, description="Largest values kept; the rest become __other__.")
 
 
@@ -331,7 +350,21 @@ class Settings(Section):
                         f"rule {rule.name!r} groups by {dimension!r}; "
                         f"segments.dimensions has {list(self.segments.dimensions)}"
                     )
+            if rule.metric.startswith(CANARY) and (
+                self.drift.canary is None or rule.group_by != (self.drift.canary.dimension,)
+            ):
+                wanted = f"group_by: [{self.drift.canary.dimension}]" if self.drift.canary else "drift.canary"
+                raise ValueError(f"rule {rule.name!r} on {rule.metric!r} needs {wanted}")
+        self._canary_is_a_segment()
         return self
+
+    def _canary_is_a_segment(self) -> None:
+        canary = self.drift.canary
+        if canary is not None and canary.dimension not in self.segments.dimensions:
+            raise ValueError(
+                f"drift.canary.dimension is {canary.dimension!r}; "
+                f"segments.dimensions has {list(self.segments.dimensions)}"
+            )
 
 
 def _unique(what: str, names: list[Any]) -> None:

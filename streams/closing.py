@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -24,14 +23,16 @@ from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import ALL, EPOCH, Window, floor, sliding
 from inferwatch.streams.aggregate import IN_WINDOW, aggregate
 from inferwatch.streams.blind import BlindWatch
+from inferwatch.streams.canary import CanaryWatch
 from inferwatch.streams.drift import DriftWatch
 from inferwatch.streams.multiplicity import shared
-from inferwatch.streams.opinions import PREFIX, opinions, said
+from inferwatch.streams.opinions import PREFIX, opinions
 from inferwatch.streams.plans import Planner
 from inferwatch.streams.ports import Source, Store
 from inferwatch.streams.progress import Arrivals, ProgressWatch
-from inferwatch.streams.publication import Publication, published
+from inferwatch.streams.publication import Publication, publication, published, same
 from inferwatch.streams.references import References
+from inferwatch.streams.references.keeping import Keeper
 from inferwatch.streams.telemetry import CLOSED, CLOSING, REVISED, SILENT, STALLS, Recorder
 from inferwatch.streams.watermark import Progress, watermark
 
@@ -90,9 +91,10 @@ class Closer:
         self._alerting = alerting
         self._thresholds = thresholds
         self._blind = BlindWatch(store, settings.windows, list(thresholds))
-        self._drift = DriftWatch(
-            store, References(store, clock), settings.drift, settings.windows, encoder_revision, clock
-        )
+        references = References(store, clock, settings)
+        self._keeper = Keeper(store, references, settings, encoder_revision, clock)
+        self._drift = DriftWatch(store, references, settings.drift, settings.windows, encoder_revision, clock)
+        self._canary = CanaryWatch(store, settings, encoder_revision)
         self._planner = Planner(store, settings.detectors.budgets, clock)
         self._source = source
         self._recorder = recorder
@@ -257,9 +259,9 @@ class Closer:
         before = published(self._store, window)
         kept = [metric for metric in before if not metric.metric.startswith(PREFIX)]
         fed = self._opinions(window, kept)
-        if not fed or _same(fed, [metric for metric in before if metric.metric.startswith(PREFIX)]):
+        if not fed or same(fed, [metric for metric in before if metric.metric.startswith(PREFIX)]):
             return None
-        return _publication(window, revision, contents[0], kept + fed)
+        return publication(window, revision, contents[0], kept + fed)
 
     def _has_more_rows(self, window: Window, rows: int) -> bool:
         span = {"start": window.start, "end": window.end}
@@ -274,9 +276,13 @@ class Closer:
         metrics = aggregate(self._store, window, self._settings.segments, self._thresholds)
         metrics += self._opinions(window, metrics)
         totals = {metric.series.application: metric.total for metric in metrics if metric.series.dimension == ALL}
-        metrics += shared(self._drift.measure(window, totals, revision, late=late))
+        if not late:
+            self._keeper.keep(window, sorted(totals))
+        metrics += shared(self._drift.measure(window, totals, revision))
+        for application in sorted(totals):
+            metrics += self._canary.measure(window, application)
         metrics += self._blind.measure(window, totals)
-        return _publication(window, revision, sum(totals.values()), metrics)
+        return publication(window, revision, sum(totals.values()), metrics)
 
     def _opinions(self, window: Window, metrics: Sequence[WindowMetric]) -> list[WindowMetric]:
         return opinions(self._store, window, self._settings.segments, self._windows.revise_for, metrics)
@@ -289,14 +295,3 @@ class Closer:
         self._store.insert("windows_raw", found.window_row(self._clock.now()), token=found.token)
         self.closed += 1
         self._recorder.add(REVISED if late else CLOSED, 1)
-
-
-def _publication(window: Window, revision: int, rows: int, metrics: Sequence[WindowMetric]) -> Publication:
-    numbered = tuple(replace(metric, revision=revision) for metric in metrics)
-    return Publication(window, revision, rows, said(numbered), numbered)
-
-
-def _same(these: Sequence[WindowMetric], those: Sequence[WindowMetric]) -> bool:
-    """Return whether two sets of numbers of one window are equal, revisions aside."""
-    window = these[0].window
-    return Publication(window, 0, 0, 0, tuple(these)).edition == Publication(window, 0, 0, 0, tuple(those)).edition

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from functools import partial
 from math import nan
 from typing import Any
@@ -44,7 +43,7 @@ SELECT id, CAST(vector, 'Array(Float32)') AS vector FROM embeddings WHERE {_ROWS
 
 
 class DriftWatch:
-    """Compares each application's windows with its reference, one field at a time.
+    """Compares each application's windows with the reference chosen for them, one field at a time.
 
     Works on a capped sample of the window, chosen by a hash of the inference id, with at most one row of a
     conversation: the cost does not grow with traffic, and the same rows give the same sample. What a window leaves
@@ -68,19 +67,16 @@ class DriftWatch:
         self._scales = scales(windows.size, windows.step, settings.scales)
         self._test = SpectralTest(min_rows=settings.min_rows)
 
-    def measure(self, window: Window, totals: Mapping[str, int], revision: int, *, late: bool) -> list[WindowMetric]:
+    def measure(self, window: Window, totals: Mapping[str, int], revision: int) -> list[WindowMetric]:
         """Return ``drift.<field>.p_value``, ``.effect`` and ``.recurrence`` of each application in ``totals``.
 
         They are NaN with the reason in ``detail`` where there is none. The recurrence is that of the series alone:
-        ``multiplicity.shared`` makes it that of all series of the window, and adds the q-value. With
-        ``auto_reference``, a field that has no reference gets one from the windows before this one, once they hold
-        enough; a ``late`` revision makes none.
+        ``multiplicity.shared`` makes it that of all series of the window, and adds the q-value.
 
         Args:
             window: the closed window.
             totals: application -> rows of the window.
             revision: of the window's numbers.
-            late: whether the window has been closed before.
 
         Raises:
             StoreUnavailable: call again; the same window gives the same numbers.
@@ -89,7 +85,7 @@ class DriftWatch:
         left: list[Left] = []
         for application, total in sorted(totals.items()):
             for field in self._settings.fields:
-                reference = self._reference(window, application, field, late=late)
+                reference = self._references.choose(window, application, field, self._revision)
                 if reference is None:
                     detail: dict[str, object] = {"abstained": "no reference of this encoder revision"}
                     found += _metrics(window, application, field, {}, 0, total, detail)
@@ -99,12 +95,6 @@ class DriftWatch:
                 left.append(summary)
         store_summaries(self._store, left, revision, totals, self._clock.now())
         return found
-
-    def _reference(self, window: Window, application: str, field: str, *, late: bool) -> Reference | None:
-        reference = self._references.active(application, field, self._revision)
-        if reference is None and self._settings.auto_reference and not late:
-            reference = self._freeze(application, field, window.start)
-        return reference
 
     def _compare(self, window: Window, total: int, reference: Reference) -> tuple[list[WindowMetric], Left]:
         require_revision(reference, self._revision)
@@ -143,32 +133,6 @@ class DriftWatch:
                 "rows": self._settings.window_rows,
             },
         )
-
-    def _freeze(self, application: str, field: str, until: datetime) -> Reference | None:
-        """Freeze and promote what came before ``until``, if it is enough.
-
-        Before the window that starts at ``until`` is measured, so that a window published again after a crash finds
-        the reference it would have found without one.
-        """
-        found = self._store.query(
-            "SELECT count() AS n, min(timestamp) AS first FROM embeddings WHERE application = {application:String} "
-            "AND field = {field:String} AND encoder_revision = {revision:String} "
-            "AND timestamp < {until:DateTime64(3, 'UTC')}",
-            {"application": application, "field": field, "revision": self._revision, "until": until},
-        ).to_pylist()[0]
-        if found["n"] < self._settings.reference_rows:
-            return None
-        reference = self._references.build(
-            application,
-            field,
-            found["first"],
-            until,
-            name="first-windows",
-            rows=self._settings.reference_rows,
-            once=True,
-        )
-        self._references.promote(application, field, reference.name, reference.version)
-        return reference
 
 
 def _metrics(

@@ -105,7 +105,7 @@ class Pipeline:
         letters: list[DeadLetter] = []
         for record in records:
             try:
-                entries.append(self._read(record))
+                entries.append(read(record, self._settings))
             except InvalidRecord as error:
                 letters.append(DeadLetter(record, error.reason, error.detail))
         scored = self._scoring.score([entry.log for entry in entries], [entry.item for entry in entries])
@@ -149,26 +149,32 @@ class Pipeline:
     def _insert(self, table: str, data: pa.Table, source: Sequence[RawRecord | DeadLetter]) -> None:
         self._store.insert(table, data, token=rows.token(source))
 
-    def _read(self, record: RawRecord) -> Entry:
-        log = decode(record, max_future=self._settings.limits.max_future)
-        limit = self._settings.limits.max_text_chars
-        redactions = 0
-        truncated = False
 
-        def clean(text: str) -> str:
-            nonlocal redactions, truncated
-            if len(text) > limit:
-                text = f"{text[:limit]} […cut from {len(text)} characters]"
-                truncated = True
-            if not self._settings.privacy.redact:
-                return text
-            text, found = redact(text)
-            redactions += found
+def read(record: RawRecord, settings: Settings) -> Entry:
+    """Decode ``record``, and cut and redact its texts as ``settings`` want.
+
+    Raises:
+        InvalidRecord: it is no inference log.
+    """
+    log = decode(record, max_future=settings.limits.max_future)
+    limit = settings.limits.max_text_chars
+    redactions = 0
+    truncated = False
+
+    def clean(text: str) -> str:
+        nonlocal redactions, truncated
+        if len(text) > limit:
+            text = f"{text[:limit]} […cut from {len(text)} characters]"
+            truncated = True
+        if not settings.privacy.redact:
             return text
+        text, found = redact(text)
+        redactions += found
+        return text
 
-        item = Item(clean(log.input_text), clean(log.output_text), tuple(clean(text) for text in log.contexts))
-        system = clean(log.system)
-        if log.error or log.tags:
-            tags = {name: clean(value) for name, value in log.tags.items()}
-            log = log.model_copy(update={"error": clean(log.error), "tags": tags})
-        return Entry(record, log, item, system, redactions, truncated)
+    item = Item(clean(log.input_text), clean(log.output_text), tuple(clean(text) for text in log.contexts))
+    system = clean(log.system)
+    if log.error or log.tags:
+        tags = {name: clean(value) for name, value in log.tags.items()}
+        log = log.model_copy(update={"error": clean(log.error), "tags": tags})
+    return Entry(record, log, item, system, redactions, truncated)

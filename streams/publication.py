@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.windows import SeriesKey, Window
+from inferwatch.streams.opinions import said
 from inferwatch.streams.ports import Store
 from inferwatch.streams.rows import INSTANT
 
@@ -75,6 +77,18 @@ class Publication:
                 "published_at": pa.array([now] * n, INSTANT),
             }
         )
+
+
+def publication(window: Window, revision: int, rows: int, metrics: Sequence[WindowMetric]) -> Publication:
+    """Return the numbers of a window computed from ``rows`` rows as its ``revision``."""
+    numbered = tuple(replace(metric, revision=revision) for metric in metrics)
+    return Publication(window, revision, rows, said(numbered), numbered)
+
+
+def same(these: Sequence[WindowMetric], those: Sequence[WindowMetric]) -> bool:
+    """Return whether two sets of numbers of one window are equal, revisions aside."""
+    window = these[0].window
+    return Publication(window, 0, 0, 0, tuple(these)).edition == Publication(window, 0, 0, 0, tuple(those)).edition
 
 
 def _content(metric: WindowMetric) -> bytes:

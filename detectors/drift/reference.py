@@ -14,9 +14,11 @@ class Reference:
 
     ``ids`` are the n inferences it was built from, ``vectors`` is (n, dim) float32 of encoder
     ``encoder_revision``. A rebuilt reference gets a higher ``version``; a stored one never changes.
+    ``dispersion``, at least 1, is by how much the means of windows of the reference's own period vary more (variance)
+    than those of independent rows would.
 
     Raises:
-        ValueError: ids and vectors do not match.
+        ValueError: ids and vectors do not match, or ``dispersion`` is below 1.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Reference:
     encoder_revision: str
     ids: tuple[str, ...]
     vectors: F32
+    dispersion: float = 1.0
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 2 or len(self.ids) != len(self.vectors):
@@ -33,6 +36,8 @@ class Reference:
                 f"reference {self.name!r} has {len(self.ids)} ids and vectors of shape {self.vectors.shape}; "
                 "allowed: one row for each id"
             )
+        if not self.dispersion >= 1:
+            raise ValueError(f"dispersion of reference {self.name!r} must be at least 1, got {self.dispersion}")
 
 
 def require_revision(reference: Reference, encoder_revision: str) -> None:

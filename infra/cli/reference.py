@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from inferwatch.infra.cli.options import pass_settings
-from inferwatch.schemas.errors import Misconfigured, Permanent, Retryable
+from inferwatch.infra.cli.reference_desk import Desk, Found, desk
+from inferwatch.schemas.errors import Misconfigured
 
 if TYPE_CHECKING:
     from inferwatch.schemas.settings import Settings
-    from inferwatch.streams.references import References
 
 FIELDS = click.Choice(["input", "output"])
+SEASONS = click.Choice(["auto", "hour-of-day", "hour-of-week", "off"])
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Instant(click.ParamType):
@@ -33,6 +34,16 @@ class Instant(click.ParamType):
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
+def _of(command: F) -> F:
+    command = click.option("--field", required=True, type=FIELDS)(command)
+    return click.option("--application", required=True)(command)
+
+
+def _since(command: F) -> F:
+    text = "Event time from which it counts. Default: from the next window to be closed on."
+    return click.option("--from", "since", type=Instant(), help=text)(command)
+
+
 @click.group()
 def reference() -> None:
     """Build, list and promote drift baselines.
@@ -42,31 +53,62 @@ def reference() -> None:
 
 
 @reference.command()
-@click.option("--application", required=True)
-@click.option("--field", required=True, type=FIELDS)
-@click.option("--from", "start", required=True, type=Instant(), help="Start of the period, inclusive (RFC 3339).")
-@click.option("--to", "end", required=True, type=Instant(), help="End of the period, exclusive.")
+@_of
+@click.option("--from", "start", type=Instant(), help="Start of the period, inclusive (RFC 3339).")
+@click.option("--to", "end", type=Instant(), help="End of the period, exclusive.")
+@click.option(
+    "--file",
+    "files",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Inference logs, JSON lines or an array, plain or .gz, instead of a period; may be repeated.",
+)
 @click.option("--name", default="baseline", show_default=True)
-@click.option("--rows", default=None, type=click.IntRange(50), help="Vectors kept. Default: drift.reference_rows.")
-@click.option("--promote", is_flag=True, help="Compare windows with it from now on.")
+@click.option(
+    "--rows",
+    type=click.IntRange(50),
+    help="Vectors kept; of each slot, with seasons. Default: drift.reference_rows.",
+)
+@click.option(
+    "--seasonal",
+    type=SEASONS,
+    default="off",
+    show_default=True,
+    help="A part for each of several hours of the day or week; auto: where the data ask for it.",
+)
+@click.option("--strict", is_flag=True, help="Refuse what is not homogeneous, or otherwise no good baseline.")
+@click.option("--promote", is_flag=True, help="Compare windows with it, from the next one on.")
 @pass_settings
 def build(
     settings: Settings,
     application: str,
     field: str,
-    start: datetime,
-    end: datetime,
+    start: datetime | None,
+    end: datetime | None,
+    files: tuple[Path, ...],
     name: str,
     rows: int | None,
+    seasonal: str,
+    strict: bool,
     promote: bool,
 ) -> None:
-    """Freeze a sample of a period's vectors as a new version of a baseline."""
-    with _desk(settings) as desk:
-        made = desk.build(application, field, start, end, name, rows or settings.drift.reference_rows)
-        click.echo(f"{made['name']} v{made['version']} of {application}, {field}: {made['rows']} vectors")
+    """Freeze a sample of a period's vectors, or of log files, as a new version of a baseline."""
+    if bool(files) == (start is not None or end is not None) or (start is None) != (end is None):
+        raise Misconfigured("give either --from and --to, or --file")
+    if files and seasonal != "off":
+        raise Misconfigured("--seasonal needs a period of the store: use --from and --to, after a replay of the files")
+    wanted = {"application": application, "field": field, "name": name, "strict": strict}
+    most = rows or settings.drift.reference_rows
+    with desk(settings) as there:
+        if files:
+            made = _build_of_files(settings, there, files, most, wanted)
+        else:
+            made = there.build(start=start, end=end, rows=most, seasonal=seasonal, **wanted)
+        click.echo(_line(made))
+        _warn(made)
+        place = (application, field, name, made["version"])
         if promote:
-            desk.promote(application, field, name, made["version"])
-            click.echo("promoted")
+            click.echo(f"promoted: counts for windows from {there.promote(*place, None)} on")
         else:
             click.echo(
                 f"not in use yet: inferwatch reference promote --application '{application}' --field {field} "
@@ -74,121 +116,89 @@ def build(
             )
 
 
+def _build_of_files(settings: Settings, there: Desk, files: Sequence[Path], rows: int, wanted: dict[str, Any]) -> Found:
+    from itertools import chain
+
+    from inferwatch.detectors.encoder.load import load_encoder
+    from inferwatch.schemas.clock import SystemClock
+    from inferwatch.streams.references.files import rows_of
+    from inferwatch.streams.replay import read
+
+    held = max(there.list(), key=lambda one: str(one["created_at"]), default=None)
+    encoder = load_encoder(settings.encoder, prefer=held["encoder_revision"] if held else None)
+    now = SystemClock().now()
+    records = chain.from_iterable(read(path, now) for path in files)
+    found = rows_of(records, settings, encoder, wanted["application"], wanted["field"], rows)
+    click.echo(f"{found.records} records, {len(found.rows.ids)} taken", err=True)
+    for reason, count in found.refused.most_common():
+        click.echo(f"  not usable: {reason}: {count}", err=True)
+    return there.take(found.rows, revision=encoder.revision, **wanted)
+
+
 @reference.command("list")
 @pass_settings
 def list_(settings: Settings) -> None:
-    """List every version; * marks what windows are compared with."""
-    with _desk(settings) as desk:
-        rows = desk.list()
+    """List every version; * marks what windows are compared with, ! what something speaks against."""
+    with desk(settings) as there:
+        rows = there.list()
     if not rows:
         click.echo("there are none")
     for row in rows:
-        mark = "*" if row["active"] else " "
-        click.echo(
-            f"{mark} {row['application']} {row['field']} {row['name']} v{row['version']}: {row['rows']} vectors of "
-            f"{str(row['period_start'])[:19]} to {str(row['period_end'])[:19]}, encoder {row['encoder_revision']}"
-        )
+        click.echo(f"{'*' if row['active'] else ' '}{'!' if row['findings'] else ' '} {_line(row)}")
+        if row["active"]:
+            click.echo(f"     counts for windows from {str(row['active_from'])[:19]} on")
+        for finding in row["findings"]:
+            click.echo(f"     {finding}")
 
 
 @reference.command()
-@click.option("--application", required=True)
-@click.option("--field", required=True, type=FIELDS)
+@_of
 @click.option("--name", default="baseline", show_default=True)
 @click.option("--version", required=True, type=int)
 @pass_settings
-def promote(settings: Settings, application: str, field: str, name: str, version: int) -> None:
-    """Compare windows with this version from now on."""
-    with _desk(settings) as desk:
-        desk.promote(application, field, name, version)
-    click.echo(f"{name} v{version} is now the baseline of {application}, {field}")
+def show(settings: Settings, application: str, field: str, name: str, version: int) -> None:
+    """Print everything that is known of one version, as JSON."""
+    import orjson
+
+    with desk(settings) as there:
+        found = there.show(application, field, name, version)
+    click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z).decode())
 
 
-class Desk(Protocol):
-    """References, here or at the service."""
-
-    def build(
-        self, application: str, field: str, start: datetime, end: datetime, name: str, rows: int
-    ) -> dict[str, Any]: ...
-
-    def list(self) -> list[dict[str, Any]]: ...
-
-    def promote(self, application: str, field: str, name: str, version: int) -> None: ...
-
-
-@contextmanager
-def _desk(settings: Settings) -> Iterator[Desk]:
-    from inferwatch.infra.clickhouse.migrate import migrate
-    from inferwatch.infra.clickhouse.store import open_store
-    from inferwatch.schemas.clock import SystemClock
-    from inferwatch.streams.references import References
-
-    try:
-        migrate(settings.store)
-        store = open_store(settings.store)
-    except Misconfigured:
-        if not settings.store.embedded:
-            raise
-        yield _Service(settings)
-        return
-    with store:
-        yield _Here(References(store, SystemClock()))
+@reference.command()
+@_of
+@click.option("--name", default="baseline", show_default=True)
+@click.option("--version", required=True, type=int)
+@_since
+@pass_settings
+def promote(settings: Settings, application: str, field: str, name: str, version: int, since: datetime | None) -> None:
+    """Compare windows with this version; windows that have been closed keep theirs."""
+    with desk(settings) as there:
+        at = there.promote(application, field, name, version, since)
+    click.echo(f"{name} v{version} is the baseline of {application}, {field}, for windows from {at} on")
 
 
-class _Here:
-    """The store is ours to open."""
-
-    def __init__(self, references: References) -> None:
-        self._references = references
-
-    def build(
-        self, application: str, field: str, start: datetime, end: datetime, name: str, rows: int
-    ) -> dict[str, Any]:
-        made = self._references.build(application, field, start, end, name=name, rows=rows)
-        return {"name": made.name, "version": made.version, "rows": len(made.ids)}
-
-    def list(self) -> list[dict[str, Any]]:
-        return [asdict(one) for one in self._references.list()]
-
-    def promote(self, application: str, field: str, name: str, version: int) -> None:
-        self._references.promote(application, field, name, version)
+@reference.command()
+@_of
+@_since
+@pass_settings
+def retire(settings: Settings, application: str, field: str, since: datetime | None) -> None:
+    """Compare windows with no baseline made before; with drift.auto_reference they make a new one."""
+    with desk(settings) as there:
+        at = there.retire(application, field, since)
+    click.echo(f"{application}, {field} has no baseline for windows from {at} on")
 
 
-class _Service:
-    """Another process holds the embedded store: it is the service, or nobody can answer."""
+def _line(row: Found) -> str:
+    slots = f" in {row['slots']} seasonal slots" if row["slots"] > 1 else ""
+    spread = f", dispersion {row['dispersion']:.2f}" if row["dispersion"] > 1 else ""
+    return (
+        f"{row['application']} {row['field']} {row['name']} v{row['version']}: {row['rows']} vectors{slots} of "
+        f"{str(row['period_start'])[:19]} to {str(row['period_end'])[:19]}, {row['origin'] or 'period'}, encoder "
+        f"{row['encoder_revision']}{spread}"
+    )
 
-    def __init__(self, settings: Settings) -> None:
-        self._web = settings.web
 
-    def build(
-        self, application: str, field: str, start: datetime, end: datetime, name: str, rows: int
-    ) -> dict[str, Any]:
-        body = {"application": application, "field": field, "name": name, "rows": rows}
-        body |= {"start": start.isoformat(), "end": end.isoformat()}
-        found: dict[str, Any] = self._call("POST", "/api/v1/references", body)
-        return found
-
-    def list(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._call("GET", "/api/v1/references")
-        return found
-
-    def promote(self, application: str, field: str, name: str, version: int) -> None:
-        body = {"application": application, "field": field, "name": name, "version": version}
-        self._call("POST", "/api/v1/references/promote", body)
-
-    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        from inferwatch.infra.web.client import ask
-
-        headers = {"Content-Type": "application/json"}
-        answer = ask(self._web, method, path, seconds=120, json=body, headers=headers)
-        try:
-            found = answer.json()
-        except ValueError as error:
-            raise Misconfigured(
-                f"what answers at {self._web.url} is not this service; correct web.host, web.port or web.public_url"
-            ) from error
-        if answer.status < 300:
-            return found
-        text = found.get("error", answer.reason) if isinstance(found, dict) else answer.reason
-        if answer.status in (400, 401, 403):
-            raise Misconfigured(text)
-        raise Retryable(text) if answer.status == 503 else Permanent(text)
+def _warn(row: Found) -> None:
+    for finding in row["findings"]:
+        click.echo(f"warning: {finding}", err=True)

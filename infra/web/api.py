@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from datetime import timedelta
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 from aiohttp import web
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from inferwatch.infra.web import queries
+from inferwatch.infra.web.references import ReferenceApi
 from inferwatch.infra.web.status import Status
 from inferwatch.schemas.errors import InferwatchError, Misconfigured, Retryable
 from inferwatch.schemas.settings import Settings
@@ -25,37 +24,13 @@ THREADS = 2
 LONGEST = timedelta(days=31)
 
 
-class BuildReference(BaseModel):
-    """Body of ``POST /api/v1/references``."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    application: str
-    field: str
-    start: AwareDatetime
-    end: AwareDatetime
-    name: str = "baseline"
-    rows: Annotated[int, Field(ge=50)] = 1000
-
-
-class PromoteReference(BaseModel):
-    """Body of ``POST /api/v1/references/promote``."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    application: str
-    field: str
-    name: str
-    version: int
-
-
 class Api:
     """The handlers, and the threads their queries run in. Every answer is JSON; an error is ``{"error": …}``."""
 
     def __init__(self, settings: Settings, store: Store, references: References, status: Callable[[], Status]) -> None:
         self._settings = settings
         self._store = store
-        self._references = references
+        self._references = ReferenceApi(references, self._in_thread, answer)
         self._status = status
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
 
@@ -67,9 +42,7 @@ class Api:
             web.get("/api/v1/alerts", self.alerts),
             web.get("/api/v1/alerts/{id}", self.alert),
             web.get("/api/v1/dead_letters", self.dead_letters),
-            web.get("/api/v1/references", self.list_references),
-            web.post("/api/v1/references", self.build_reference),
-            web.post("/api/v1/references/promote", self.promote_reference),
+            *self._references.routes(),
         ]
 
     async def lifetime(self, app: web.Application) -> AsyncIterator[None]:
@@ -135,27 +108,6 @@ class Api:
         limit = int(_number(request.query.get("limit", "20"), "limit", 0, 500))
         return answer(await self._in_thread(lambda: queries.dead_letters(self._store, limit)))
 
-    async def list_references(self, request: web.Request) -> web.Response:
-        """Every version of every drift reference."""
-        found = await self._in_thread(self._references.list)
-        return answer([asdict(one) for one in found])
-
-    async def build_reference(self, request: web.Request) -> web.Response:
-        """Freeze a new version of a reference."""
-        wanted = await _body(request, BuildReference)
-        made = await self._in_thread(
-            lambda: self._references.build(
-                wanted.application, wanted.field, wanted.start, wanted.end, name=wanted.name, rows=wanted.rows
-            )
-        )
-        return answer({"name": made.name, "version": made.version, "rows": len(made.ids)}, status=201)
-
-    async def promote_reference(self, request: web.Request) -> web.Response:
-        """Compare windows with this version from now on."""
-        wanted = await _body(request, PromoteReference)
-        await self._in_thread(lambda: self._references.promote(**wanted.model_dump()))
-        return answer(wanted.model_dump())
-
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
@@ -170,21 +122,6 @@ def failed(error: InferwatchError) -> web.Response:
     """Return an error as JSON, with the status its class asks for."""
     status = 400 if isinstance(error, Misconfigured) else 503 if isinstance(error, Retryable) else 500
     return answer({"error": str(error)}, status=status)
-
-
-Body = TypeVar("Body", bound=BaseModel)
-
-
-async def _body(request: web.Request, model: type[Body]) -> Body:
-    # A page elsewhere can make a browser post a form here, but not JSON.
-    if request.content_type != "application/json":
-        raise Misconfigured(f"Content-Type must be application/json, got {request.content_type!r}")
-    try:
-        return model.model_validate_json(await request.read())
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = ".".join(str(part) for part in first["loc"]) or "body"
-        raise Misconfigured(f"{name}: {first['msg']}") from error
 
 
 def _number(text: str, name: str, low: float, high: float) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from inferwatch.schemas.baselines import CANARY
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.rules import BLIND, Rule
 from inferwatch.schemas.windows import ALL, OTHER, SeriesKey
@@ -43,7 +44,7 @@ def examples(
     """
     if not metrics:
         return {}
-    if rule.metric.startswith("drift."):
+    if rule.metric.startswith(("drift.", CANARY)):
         return {metric.series: _named(store, metric) for metric in metrics}
     if rule.metric == BLIND:
         unscored: dict[SeriesKey, tuple[str, ...]] = {}
@@ -107,7 +108,7 @@ def _named(store: Store, metric: WindowMetric) -> tuple[str, ...]:
     wanted = [one for one in ids if isinstance(one, str)][:EXAMPLES]
     if not wanted:
         return ()
-    text = "output" if metric.metric.startswith("drift.output") else "input"
+    text = "output" if metric.metric.split(".")[1] == "output" else "input"
     rows = store.query(
         f"SELECT {_BODY.format(text=text, number='0')} FROM inferences WHERE application = {{application:String}} "
         f"AND {IN_WINDOW} AND id IN {{ids:Array(String)}}",

@@ -10,6 +10,7 @@ from math import isnan, nan
 from typing import Any
 
 from inferwatch.schemas.alerts import Notification, State, Transition
+from inferwatch.schemas.baselines import CANARY
 from inferwatch.schemas.errors import Permanent
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.rules import BLIND, RECURRENCE, Rule
@@ -140,7 +141,7 @@ def _what(metric: WindowMetric, thresholds: Mapping[str, float]) -> str:
         between_them = "" if isnan(metric.ci_low) else f"{low} to {high}, "
         hits = f"{between_them}from a sample of {metric.n:,}"
     when = between(metric.window.start, metric.window.end)
-    if metric.metric.startswith("drift."):
+    if metric.metric.startswith(("drift.", CANARY)):
         return _drift(metric, value, when)
     if metric.metric == BLIND:
         return _blind(metric, value, when)

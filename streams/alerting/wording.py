@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from math import isnan
 
+from inferwatch.schemas.baselines import CANARY
 from inferwatch.schemas.rules import BLIND, RECURRENCE, Rule
 
 SHARES = (".rate", ".coverage", BLIND)
@@ -113,6 +114,8 @@ def subject(metric: str) -> str:
     """Return what a metric is about, as the start of a title."""
     if metric in SUBJECTS:
         return SUBJECTS[metric]
+    if metric.startswith(CANARY):
+        return f"{metric.split('.')[1].capitalize()}s of a canary differ from its control"
     if metric.startswith("drift."):
         return f"{metric.split('.')[1].capitalize()}s differ from the reference"
     return metric

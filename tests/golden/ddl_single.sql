@@ -430,3 +430,41 @@ SELECT d.application AS application, d.field AS field, d.reference AS reference,
 FROM inferwatch.drift_windows_raw AS d
 GROUP BY d.application, d.field, d.reference, d.reference_version, d.encoder_revision, d.features, d.window_start, d.window_end;
 
+ALTER TABLE inferwatch.references_raw 
+    ADD COLUMN IF NOT EXISTS timestamp DateTime64(3, 'UTC'),
+    ADD COLUMN IF NOT EXISTS slot UInt16,
+    ADD COLUMN IF NOT EXISTS season String CODEC(ZSTD(1)),
+    ADD COLUMN IF NOT EXISTS origin LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS dispersion Float64 DEFAULT 1,
+    ADD COLUMN IF NOT EXISTS verdict String CODEC(ZSTD(1));
+
+ALTER TABLE inferwatch.promotions_raw 
+    ADD COLUMN IF NOT EXISTS effective_from DateTime64(3, 'UTC'),
+    ADD COLUMN IF NOT EXISTS encoder_revision LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS origin LowCardinality(String);
+
+CREATE TABLE IF NOT EXISTS inferwatch.deploys_raw  (
+    application LowCardinality(String),
+    dimension LowCardinality(String),
+    value String,
+    previous String,
+    at DateTime64(3, 'UTC'),
+    first_seen DateTime64(3, 'UTC'),
+    noted_at DateTime64(3, 'UTC')
+) ENGINE = ReplacingMergeTree(noted_at)
+ORDER BY (application, dimension, value, at)
+SETTINGS non_replicated_deduplication_window = 0;
+
+CREATE OR REPLACE VIEW inferwatch.deploys  AS SELECT * FROM inferwatch.deploys_raw FINAL;
+
+CREATE OR REPLACE VIEW inferwatch.references  AS SELECT * FROM inferwatch.references_raw FINAL;
+
+CREATE OR REPLACE VIEW inferwatch.promotions  AS SELECT * FROM inferwatch.promotions_raw FINAL;
+
+CREATE OR REPLACE VIEW inferwatch.reference_versions  AS
+SELECT r.application AS application, r.field AS field, r.name AS name, r.version AS version,
+    any(r.encoder_revision) AS encoder_revision, uniqExact(r.position) AS rows, uniqExact(r.slot) AS slots,
+    any(r.origin) AS origin, any(r.season) AS season, any(r.dispersion) AS dispersion, any(r.verdict) AS verdict,
+    min(r.period_start) AS period_start, max(r.period_end) AS period_end, max(r.created_at) AS created_at
+FROM inferwatch.references_raw AS r GROUP BY r.application, r.field, r.name, r.version;
+

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -366,7 +368,8 @@ async def test_a_reference_is_built_listed_and_promoted(store: ClickHouseStore, 
     body = {"application": "support", "field": "input", "start": "2026-01-31T08:00:00Z", "end": "2026-01-31T09:00:00Z"}
     async with client.post("/api/v1/references", json=body | {"rows": 60}) as response:
         assert response.status == 201, await response.text()
-        assert await response.json() == {"name": "baseline", "version": 1, "rows": 60}
+        made = await response.json()
+    assert (made["name"], made["version"], made["rows"], made["findings"]) == ("baseline", 1, 60, [])
     assert [one["active"] for one in await get(client, "/api/v1/references")] == [False]
     chosen = {"application": "support", "field": "input", "name": "baseline", "version": 1}
     async with client.post("/api/v1/references/promote", json=chosen) as response:
@@ -375,6 +378,44 @@ async def test_a_reference_is_built_listed_and_promoted(store: ClickHouseStore, 
     async with client.post("/api/v1/references/promote", json=chosen | {"version": 9}) as response:
         assert response.status == 400
         assert "baseline v1" in (await response.json())["error"]
+
+
+async def test_a_reference_is_imported_described_and_retired(store: ClickHouseStore, start: Start) -> None:
+    client = await start(store)
+    vectors = np.random.default_rng(1).standard_normal((4_000, 64)).astype("<f4")  # more than a body may usually have
+    place = {"application": "support", "field": "input"}
+    body = place | {
+        "name": "file",
+        "encoder_revision": "r1",
+        "ids": [f"f-{n}" for n in range(len(vectors))],
+        "timestamps": [(T0 + timedelta(seconds=n)).isoformat() for n in range(len(vectors))],
+        "vectors": base64.b64encode(vectors.tobytes()).decode(),
+    }
+    send = {"headers": {"Content-Type": "application/json"}, "path": "/api/v1/references/import"}
+    async with client.post(**send, data=io.BytesIO(json.dumps(body).encode())) as response:
+        assert response.status == 201, await response.text()
+        made = await response.json()
+    assert (made["rows"], made["origin"], made["encoder_revision"]) == (4_000, "file", "r1")
+    query = "application=support&field=input&name=file&version="
+    assert (await get(client, f"/api/v1/references/verdict?{query}1"))["verdict"]["blocks"] == 8
+    for wrong, message in (
+        (body | {"ids": body["ids"][:-1]}, "vectors must be base64 of 3999 rows"),
+        (body | {"timestamps": []}, "4000 ids need as many timestamps"),
+        (body | {"vectors": "?"}, "vectors must be base64"),
+    ):
+        async with client.post(**send, data=io.BytesIO(json.dumps(wrong).encode())) as response:
+            assert response.status == 400
+            assert message in (await response.json())["error"]
+    for version, message in (("9", "it has: file v1"), ("x", "version must be a whole number, got 'x'")):
+        async with client.get(f"/api/v1/references/verdict?{query}{version}") as response:
+            assert response.status == 400
+            assert message in (await response.json())["error"]
+    chosen = place | {"name": "file", "version": 1, "effective_from": T0.isoformat()}
+    async with client.post("/api/v1/references/promote", json=chosen) as response:
+        assert (await response.json())["effective_from"] == "2026-01-31T08:00:00Z"
+    async with client.post("/api/v1/references/retire", json=place) as response:
+        assert response.status == 200, await response.text()
+    assert [one["active"] for one in await get(client, "/api/v1/references")] == [True]  # it was promoted for later
 
 
 async def test_a_form_of_another_site_builds_nothing(store: ClickHouseStore, start: Start) -> None:

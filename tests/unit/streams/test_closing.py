@@ -12,12 +12,11 @@ import pytest
 
 from inferwatch.infra.clickhouse.store import ClickHouseStore
 from inferwatch.schemas.clock import ManualClock, SystemClock
-from inferwatch.schemas.errors import Misconfigured, StoreUnavailable
+from inferwatch.schemas.errors import StoreUnavailable
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import Window
 from inferwatch.streams.closing import Closer
-from inferwatch.streams.references import References
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 WINDOWS = {"size": "10m", "allowed_lateness": "30s", "idle_timeout": "60s"}
@@ -206,25 +205,3 @@ def test_drift_is_told_from_no_drift(store: ClickHouseStore, build: Any, record:
     assert [values[DAY + timedelta(minutes=10 * n)] for n in (0, 1)] == ["nan", "nan"]  # no reference yet
     assert values[DAY + timedelta(minutes=20)] > 0.01
     assert values[DAY + timedelta(minutes=40)] < 1e-4
-
-
-def test_references_are_built_listed_promoted_and_never_mixed(store: ClickHouseStore, build: Any, record: Any) -> None:
-    put(build(store), [record(n) for n in range(120)])
-    references = References(store, SystemClock())
-    end = DAY + timedelta(days=1)
-    first = references.build("shop", "input", DAY, end, rows=60)
-    assert (first.version, first.vectors.shape) == (1, (60, 32))
-    again = references.build("shop", "input", DAY, end, rows=60)
-    assert (again.version, again.ids) == (2, first.ids)
-    assert references.active("shop", "input", first.encoder_revision) is None
-    references.promote("shop", "input", "baseline", 2)
-    active = References(store, SystemClock()).active("shop", "input", first.encoder_revision)
-    assert active is not None
-    assert active.version == 2
-    np.testing.assert_array_equal(active.vectors, first.vectors)
-    assert references.active("shop", "input", "another-revision") is None
-    assert [(info.version, info.active) for info in references.list()] == [(1, False), (2, True)]
-    with pytest.raises(Misconfigured, match="it has: baseline v1, baseline v2"):
-        references.promote("shop", "input", "baseline", 9)
-    with pytest.raises(Misconfigured, match="holds 0 vectors, at least 50"):
-        references.build("shop", "input", end, end + timedelta(days=1))
