@@ -25,6 +25,7 @@ from inferwatch.schemas.windows import ALL, EPOCH, Window, floor, sliding
 from inferwatch.streams.aggregate import IN_WINDOW, aggregate
 from inferwatch.streams.blind import BlindWatch
 from inferwatch.streams.drift import DriftWatch
+from inferwatch.streams.explaining import Explainer
 from inferwatch.streams.opinions import PREFIX, opinions, said
 from inferwatch.streams.plans import Planner
 from inferwatch.streams.ports import Source, Store
@@ -89,7 +90,13 @@ class Closer:
         self._alerting = alerting
         self._thresholds = thresholds
         self._blind = BlindWatch(store, settings.windows, list(thresholds))
-        self._drift = DriftWatch(store, References(store, clock), settings.drift, encoder_revision)
+        self._drift = DriftWatch(
+            store,
+            References(store, clock),
+            settings.drift,
+            encoder_revision,
+            Explainer(store, settings.segments.dimensions, texts=settings.privacy.store_text),
+        )
         self._planner = Planner(store, settings.detectors.budgets, clock)
         self._source = source
         self._recorder = recorder

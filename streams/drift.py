@@ -13,6 +13,7 @@ from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.settings import DriftSettings
 from inferwatch.schemas.windows import SeriesKey, Window
 from inferwatch.streams.aggregate import IN_WINDOW
+from inferwatch.streams.explaining import WORTH_EXPLAINING, Explainer
 from inferwatch.streams.ports import Store
 from inferwatch.streams.references import References, vectors_of
 
@@ -26,7 +27,15 @@ class DriftWatch:
     traffic, and the same rows give the same sample.
     """
 
-    def __init__(self, store: Store, references: References, settings: DriftSettings, encoder_revision: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        references: References,
+        settings: DriftSettings,
+        encoder_revision: str,
+        explainer: Explainer | None = None,
+    ) -> None:
+        self._explainer = explainer
         self._store = store
         self._references = references
         self._settings = settings
@@ -79,6 +88,9 @@ class DriftWatch:
             newest = np.argsort(-drift.witness, kind="stable")[:EXAMPLES]
             ids = sample["id"].to_pylist()
             detail |= {"statistic": drift.statistic, "examples": [ids[row] for row in newest]}
+            if self._explainer is not None and drift.p_value < WORTH_EXPLAINING:
+                named = [str(one) for one in ids]
+                detail |= self._explainer.detail(window, application, field, reference, named, vectors)
         return [
             WindowMetric(window, series, name, value, drift.n_window, total, detail=detail)
             for name, value in zip(names, (drift.p_value, drift.effect), strict=True)

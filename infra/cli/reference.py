@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
+from inferwatch.infra.cli.desk import ask_json, open_or_none
 from inferwatch.infra.cli.options import pass_settings
-from inferwatch.schemas.errors import Misconfigured, Permanent, Retryable
 
 if TYPE_CHECKING:
     from inferwatch.schemas.settings import Settings
@@ -117,21 +117,11 @@ class Desk(Protocol):
 
 @contextmanager
 def _desk(settings: Settings) -> Iterator[Desk]:
-    from inferwatch.infra.clickhouse.migrate import migrate
-    from inferwatch.infra.clickhouse.store import open_store
     from inferwatch.schemas.clock import SystemClock
     from inferwatch.streams.references import References
 
-    try:
-        migrate(settings.store)
-        store = open_store(settings.store)
-    except Misconfigured:
-        if not settings.store.embedded:
-            raise
-        yield _Service(settings)
-        return
-    with store:
-        yield _Here(References(store, SystemClock()))
+    with open_or_none(settings) as store:
+        yield _Service(settings) if store is None else _Here(References(store, SystemClock()))
 
 
 class _Here:
@@ -164,31 +154,13 @@ class _Service:
     ) -> dict[str, Any]:
         body = {"application": application, "field": field, "name": name, "rows": rows}
         body |= {"start": start.isoformat(), "end": end.isoformat()}
-        found: dict[str, Any] = self._call("POST", "/api/v1/references", body)
+        found: dict[str, Any] = ask_json(self._web, "POST", "/api/v1/references", body)
         return found
 
     def list(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._call("GET", "/api/v1/references")
+        found: list[dict[str, Any]] = ask_json(self._web, "GET", "/api/v1/references")
         return found
 
     def promote(self, application: str, field: str, name: str, version: int) -> None:
         body = {"application": application, "field": field, "name": name, "version": version}
-        self._call("POST", "/api/v1/references/promote", body)
-
-    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        from inferwatch.infra.web.client import ask
-
-        headers = {"Content-Type": "application/json"}
-        answer = ask(self._web, method, path, seconds=120, json=body, headers=headers)
-        try:
-            found = answer.json()
-        except ValueError as error:
-            raise Misconfigured(
-                f"what answers at {self._web.url} is not this service; correct web.host, web.port or web.public_url"
-            ) from error
-        if answer.status < 300:
-            return found
-        text = found.get("error", answer.reason) if isinstance(found, dict) else answer.reason
-        if answer.status in (400, 401, 403):
-            raise Misconfigured(text)
-        raise Retryable(text) if answer.status == 503 else Permanent(text)
+        ask_json(self._web, "POST", "/api/v1/references/promote", body)

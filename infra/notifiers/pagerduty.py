@@ -63,4 +63,7 @@ def event(note: Notification, routing_key: str) -> dict[str, Any]:
     if note.url:
         found["client_url"] = note.url
         found["links"] = [{"href": note.url, "text": "Open in inferwatch"}]
+        # A link, not an image: PagerDuty would fetch an image without the login that the picture is behind.
+        if note.picture:
+            found["links"].append({"href": note.picture, "text": "Picture of the change"})
     return found

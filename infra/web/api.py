@@ -1,4 +1,4 @@
-"""The JSON API under ``/api/v1``: what the dashboard shows, and references for the command line."""
+"""The JSON API under ``/api/v1``: what the dashboard shows, and references and explanations for the command line."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import orjson
 from aiohttp import web
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from inferwatch.infra.explanations import render
+from inferwatch.infra.picture import TYPES
 from inferwatch.infra.web import queries
 from inferwatch.infra.web.status import Status
-from inferwatch.schemas.errors import InferwatchError, Misconfigured, Retryable
+from inferwatch.schemas.errors import InferwatchError, Misconfigured, NotFound, Retryable
 from inferwatch.schemas.settings import Settings
 from inferwatch.streams.ports import Store
 from inferwatch.streams.references import References
@@ -58,6 +60,8 @@ class Api:
         self._references = references
         self._status = status
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
+        # Of its own: what takes seconds must not keep the others waiting.
+        self._drawing = ThreadPoolExecutor(1, thread_name_prefix="api-drawing")
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -66,6 +70,8 @@ class Api:
             web.get("/api/v1/windows", self.windows),
             web.get("/api/v1/alerts", self.alerts),
             web.get("/api/v1/alerts/{id}", self.alert),
+            web.get("/api/v1/alerts/{id}/explanation", self.explanation),
+            web.get("/api/v1/alerts/{id}/explanation.{form:svg|png}", self.explanation),
             web.get("/api/v1/dead_letters", self.dead_letters),
             web.get("/api/v1/references", self.list_references),
             web.post("/api/v1/references", self.build_reference),
@@ -74,7 +80,8 @@ class Api:
 
     async def lifetime(self, app: web.Application) -> AsyncIterator[None]:
         yield
-        await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
+        for threads in (self._threads, self._drawing):
+            await asyncio.to_thread(threads.shutdown, cancel_futures=True)
 
     async def overview(self, request: web.Request) -> web.Response:
         """State of the service, its series, its rules."""
@@ -130,6 +137,14 @@ class Api:
             return answer({"error": f"there is no alert {request.match_info['id']!r}"}, status=404)
         return answer(found)
 
+    async def explanation(self, request: web.Request) -> web.Response:
+        """What a drift alert is about, as JSON or as a picture; ``latest`` is an id too."""
+        form = request.match_info.get("form", "json")
+        body = await self._in_thread(
+            lambda: render(self._store, self._settings, request.match_info["id"], form), self._drawing
+        )
+        return web.Response(body=body, content_type="application/json" if form == "json" else TYPES[form])
+
     async def dead_letters(self, request: web.Request) -> web.Response:
         """Unreadable records by reason, and the latest of them: ``?limit=``."""
         limit = int(_number(request.query.get("limit", "20"), "limit", 0, 500))
@@ -156,8 +171,8 @@ class Api:
         await self._in_thread(lambda: self._references.promote(**wanted.model_dump()))
         return answer(wanted.model_dump())
 
-    async def _in_thread(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+    async def _in_thread(self, call: Callable[[], T], threads: ThreadPoolExecutor | None = None) -> T:
+        return await asyncio.get_running_loop().run_in_executor(threads or self._threads, call)
 
 
 def answer(data: Any, *, status: int = 200) -> web.Response:
@@ -168,7 +183,8 @@ def answer(data: Any, *, status: int = 200) -> web.Response:
 
 def failed(error: InferwatchError) -> web.Response:
     """Return an error as JSON, with the status its class asks for."""
-    status = 400 if isinstance(error, Misconfigured) else 503 if isinstance(error, Retryable) else 500
+    known = ((Misconfigured, 400), (NotFound, 404), (Retryable, 503))
+    status = next((code for kind, code in known if isinstance(error, kind)), 500)
     return answer({"error": str(error)}, status=status)
 
 
