@@ -43,12 +43,13 @@ def show(console: Console, found: Mapping[str, Any]) -> None:
             f"window {found['window_start']} to {found['window_end']} ({found['rows']:,} rows) against "
             f"{found['reference']} ({found['reference_rows']:,} rows), alert {found['alert_id']}",
             "dim",
-        )
+        ),
+        soft_wrap=True,
     )
     first, *rest = findings(brief, field)
-    console.print(Text(f"\n{first}", "bold"))
+    console.print(Text(f"\n{first}", "bold"), soft_wrap=True)
     for line in rest:
-        console.print(Text(f"  {line}"))
+        console.print(Text(f"  {line}"), soft_wrap=True)
     _examples(console, "For example, new:" if brief.new.proven else "For example:", found["examples"])
     _examples(console, "For example, gone:", found["gone"])
 

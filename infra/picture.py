@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from io import BytesIO
 from threading import Lock
@@ -28,7 +29,7 @@ _INCHES, _DPI = (10.0, 5.4), 130
 _STYLE: dict[str, Any] = {
     "font.family": ["DejaVu Sans"],
     "font.size": 10,
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",
     "svg.hashsalt": "inferwatch",
     "text.parse_math": False,
 }
@@ -75,7 +76,10 @@ def draw(explained: Explained, form: Format) -> bytes:
         )  # fmt: skip
         _head(figure, explained.explanation)
         written = BytesIO()
-        figure.savefig(written, format=form, metadata={"Date": None} if form == "svg" else {"Software": None})
+        with warnings.catch_warnings():
+            # A PNG has no glyphs for some scripts; an SVG leaves them to the browser.
+            warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+            figure.savefig(written, format=form, metadata={"Date": None} if form == "svg" else {"Software": None})
     return written.getvalue()
 
 
@@ -103,7 +107,7 @@ def _name(axes: Axes, plane: Plane, explained: Explained) -> None:
         return
     centre = np.median(plane.window[list(explained.marked)], axis=0)
     axes.annotate(
-        cut(", ".join(words), 40), (centre[0], centre[1]), xytext=_beside(plane, explained.marked, centre),
+        _plain(", ".join(words), 40), (centre[0], centre[1]), xytext=_beside(plane, explained.marked, centre),
         textcoords="axes fraction", ha="center", va="center", fontsize=12, fontweight="bold", color=_NEW, zorder=5,
         bbox={"boxstyle": "round,pad=0.3", "facecolor": "white", "edgecolor": _NEW, "linewidth": 1.2},
         arrowprops={"arrowstyle": "-", "color": _NEW, "linewidth": 1.2},
@@ -124,6 +128,11 @@ def _beside(plane: Plane, marked: Sequence[int], centre: Any) -> tuple[float, fl
     return float(best[0]), float(best[1])
 
 
+def _plain(text: str, limit: int) -> str:
+    """Return ``text`` on one line without characters that XML forbids."""
+    return cut(" ".join("".join(one if one.isprintable() else " " for one in text).split()), limit)
+
+
 def _frame(axes: Axes, across: str, up: str) -> None:
     axes.set(xlabel=across, ylabel=up, xticks=[], yticks=[])
     axes.margins(0.05)
@@ -135,7 +144,7 @@ def _frame(axes: Axes, across: str, up: str) -> None:
 
 def _head(figure: Any, explanation: Explanation) -> None:
     said = group(explanation.brief, explanation.field) or f"No group of new {explanation.field}s stands out"
-    figure.text(0.05, 0.945, cut(said, 90), size=14, weight="bold", color=_INK, va="center")
+    figure.text(0.05, 0.945, _plain(said, 90), size=14, weight="bold", color=_INK, va="center")
     when = between(explanation.window.start, explanation.window.end)
     what = f"{explanation.application}, {explanation.field}s {when}, against {explanation.reference}"
-    figure.text(0.05, 0.892, cut(what, 130), size=9.5, color=_FAINT, va="center")
+    figure.text(0.05, 0.892, _plain(what, 130), size=9.5, color=_FAINT, va="center")

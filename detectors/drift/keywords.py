@@ -100,13 +100,12 @@ def _distinct(ordered: Iterable[str], texts: Mapping[str, int], count: int) -> t
     chosen: list[str] = []
     for term in ordered:
         own = _stems(term)
-        clash = next((one for one in chosen if _stems(one) & own), None)
-        if clash is None:
+        clashes = [one for one in chosen if _stems(one) & own]
+        if not clashes:
             chosen.append(term)
-        elif own > _stems(clash) and texts[term] >= _COVERS * texts[clash]:
-            place = chosen.index(clash)
-            if not any(_stems(one) & own for one in chosen if one != clash):
-                chosen[place] = term
+        elif all(_stems(one) < own and texts[term] >= _COVERS * texts[one] for one in clashes):
+            chosen[chosen.index(clashes[0])] = term
+            chosen = [one for one in chosen if one not in clashes[1:]]
         if len(chosen) == 4 * count:
             break
     return tuple(chosen[:count])
