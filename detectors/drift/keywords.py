@@ -41,7 +41,8 @@ def keywords(texts: Sequence[str], others: Sequence[str], *, count: int = 5) -> 
 
     A term's weight is c-TF-IDF: its share among the class's terms times ``log(1 + A / f)``, with f its frequency over
     all classes and A the mean number of terms of a class. A text counts a term once, so that one long text is not a
-    topic. Only terms of at least two texts and a tenth of them, twice as frequent here as there, are considered; case,
+    topic. Only terms of at least two texts and a tenth of them, twice as frequent here as there, are considered (where
+    there are no others, every such term); case,
     code, addresses, redactions, markup and everything with a digit are not. Of a pair and its words, the one that says
     more is kept. Equal input gives equal output, whatever the order of the texts.
 
@@ -65,7 +66,9 @@ def keywords(texts: Sequence[str], others: Sequence[str], *, count: int = 5) -> 
     weight = here / max(here.sum(), 1) * np.log1p((here.sum() + there.sum()) / 2 / (here + there))
     lift = (here / len(texts)) / ((there + 1) / (len(others) + 1))
     enough = here >= max(_LEAST_TEXTS, _LEAST_SHARE * len(texts))
-    weight = np.where(enough & (lift >= _LEAST_LIFT), weight, 0)
+    if others:
+        enough &= lift >= _LEAST_LIFT
+    weight = np.where(enough, weight, 0)
     order = [int(place) for place in np.lexsort((names, -np.round(weight, 12))) if weight[place] > 0]
     return _distinct(
         [str(names[place]) for place in order], dict(zip(names.tolist(), here.tolist(), strict=True)), count

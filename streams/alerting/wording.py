@@ -125,9 +125,7 @@ def group(brief: Brief, field: str, words: int = 3) -> str:
 
 def findings(brief: Brief, field: str) -> tuple[str, ...]:
     """Return what an explanation says, one plain sentence a line: what is new, in which segments, what is gone."""
-    lines = [
-        group(brief, field, 5) or f"No group of new {field}s stands out; the examples are the least usual {field}s."
-    ]
+    lines = [group(brief, field, 5) or f"No group of new {field}s stands out; the examples are the least usual ones."]
     lines += [
         f"{one.dimension} {one.value}: {percent(one.share)} of its {one.rows:,} {field}s are new, "
         f"{percent(one.elsewhere)} elsewhere"
