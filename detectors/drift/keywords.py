@@ -42,9 +42,9 @@ def keywords(texts: Sequence[str], others: Sequence[str], *, count: int = 5) -> 
     A term's weight is c-TF-IDF: its share among the class's terms times ``log(1 + A / f)``, with f its frequency over
     all classes and A the mean number of terms of a class. A text counts a term once, so that one long text is not a
     topic. Only terms of at least two texts and a tenth of them, twice as frequent here as there, are considered (where
-    there are no others, every such term); case,
-    code, addresses, redactions, markup and everything with a digit are not. Of a pair and its words, the one that says
-    more is kept. Equal input gives equal output, whatever the order of the texts.
+    there are no others, however frequent); case, code, addresses, redactions, markup and everything with a digit are
+    not. Of a pair and its words, the one that says more is kept. Equal input gives equal output, whatever the order of
+    the texts.
 
     References:
         Grootendorst 2022, BERTopic: Neural topic modeling with a class-based TF-IDF procedure, arXiv:2203.05794.
