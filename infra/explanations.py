@@ -60,6 +60,6 @@ def _examples(console: Console, title: str, rows: Sequence[Mapping[str, Any]]) -
     console.print(Text(f"\n{title}"))
     for row in rows:
         line = " ".join(row["text"].split())
-        console.print(
-            Text.assemble(f"  “{cut(line, _CHARS)}”  " if line else "  (no text stored)  ", (row["id"], "dim"))
-        )
+        quoted = f"  “{cut(line, _CHARS)}”  " if line else "  (no text stored)  "
+        # Unbroken: the terminal wraps it, and a file or a pipe gets one line an example.
+        console.print(Text.assemble(quoted, (row["id"], "dim")), soft_wrap=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import eigh
 
 from inferwatch.detectors.base import F32
 
@@ -29,15 +30,18 @@ def project(reference: F32, window: F32) -> Plane:
         Pearson 1901, On lines and planes of closest fit to systems of points in space, Philosophical Magazine 2.
     """
     centre = reference.mean(axis=0, dtype=np.float64)
-    _, sizes, components = np.linalg.svd(reference - centre, full_matrices=False)
-    axes = np.zeros((2, reference.shape[1]))
-    axes[: min(2, len(components))] = components[:2]
+    centred = reference - centre
+    dim = reference.shape[1]
+    # Two eigenvectors of the covariance cost a hundredth of all singular vectors.
+    sizes, components = eigh(centred.T @ centred, subset_by_index=(max(0, dim - 2), dim - 1))
+    axes, kept = np.zeros((2, dim)), np.zeros(2)
+    axes[: len(sizes)], kept[: len(sizes)] = components.T[::-1], np.maximum(sizes[::-1], 0)
     largest = np.abs(axes).argmax(axis=1)
     axes *= np.where(axes[np.arange(2), largest] < 0, -1, 1)[:, None]
-    total = float((sizes**2).sum())
-    kept = [float(size**2) / total if total else 0.0 for size in (*sizes[:2], 0.0, 0.0)[:2]]
+    total = float((centred**2).sum())
+    shares = kept / total if total else np.zeros(2)
     return Plane(
-        reference=((reference - centre) @ axes.T).astype(np.float32),
+        reference=(centred @ axes.T).astype(np.float32),
         window=((window - centre) @ axes.T).astype(np.float32),
-        variance=(kept[0], kept[1]),
+        variance=(float(shares[0]), float(shares[1])),
     )
