@@ -7,6 +7,7 @@ from math import isfinite
 from typing import Any
 
 from inferwatch.schemas.alerts import Notification
+from inferwatch.streams.alerting.wording import cut
 
 TEXT, LABEL, LABELS, EXAMPLES, FINDINGS = 8000, 1024, 20, 5, 10
 """Most characters of a text and of a label, most labels, examples and findings sent."""
@@ -15,11 +16,6 @@ TEXT, LABEL, LABELS, EXAMPLES, FINDINGS = 8000, 1024, 20, 5, 10
 def finite(value: float) -> float | None:
     """Return the number, or None for NaN and infinity, which JSON does not have."""
     return value if isfinite(value) else None
-
-
-def cut(text: str, limit: int) -> str:
-    """Return at most ``limit`` characters, the last an ellipsis when something is missing."""
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def as_json(note: Notification) -> dict[str, Any]:
