@@ -74,6 +74,8 @@ class Notification:
     """What a person is told: one firing or resolved transition, with everything needed to act on it.
 
     ``examples`` are redacted texts, ``sql`` reproduces the number, ``dedup_key`` is stable over the episode.
+    ``findings`` are plain sentences that say what changed, ``picture`` is the address of a picture of it; both are of
+    drift only.
     """
 
     id: str
@@ -97,3 +99,5 @@ class Notification:
     sql: str = ""
     url: str = ""
     description: str = ""
+    findings: tuple[str, ...] = ()
+    picture: str = ""

@@ -3,7 +3,8 @@
 InferwatchError
 |-- Misconfigured        a person must change a setting, file or flag; the process exits with status 2
 |-- Permanent            this item can never succeed; put it aside with its reason and go on
-|   `-- InvalidRecord    a record that is not an inference log; goes to the dead letters
+|   |-- InvalidRecord    a record that is not an inference log; goes to the dead letters
+|   `-- NotFound         what was asked for is not there, or not any more
 `-- Retryable            the same call may succeed later; keep the item, wait, try again
     `-- StoreUnavailable the store refused, hung or is unreachable; consuming pauses
 DeliveryError            a notification was not accepted; carries whether and when to retry
@@ -22,6 +23,10 @@ class Misconfigured(InferwatchError):
 
 class Permanent(InferwatchError):
     """Trying this item again can never succeed."""
+
+
+class NotFound(Permanent):
+    """What was asked for is not there. The message says what there is, or why it has gone."""
 
 
 class InvalidRecord(Permanent):

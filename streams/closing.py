@@ -25,6 +25,7 @@ from inferwatch.streams.aggregate import IN_WINDOW, aggregate
 from inferwatch.streams.blind import BlindWatch
 from inferwatch.streams.canary import CanaryWatch
 from inferwatch.streams.drift import DriftWatch
+from inferwatch.streams.explaining import Explainer
 from inferwatch.streams.multiplicity import shared
 from inferwatch.streams.opinions import PREFIX, opinions
 from inferwatch.streams.plans import Planner
@@ -93,7 +94,10 @@ class Closer:
         self._blind = BlindWatch(store, settings.windows, list(thresholds))
         references = References(store, clock, settings)
         self._keeper = Keeper(store, references, settings, encoder_revision, clock)
-        self._drift = DriftWatch(store, references, settings.drift, settings.windows, encoder_revision, clock)
+        explainer = Explainer(store, settings.segments.dimensions, texts=settings.privacy.store_text)
+        self._drift = DriftWatch(
+            store, references, settings.drift, settings.windows, encoder_revision, clock, explainer
+        )
         self._canary = CanaryWatch(store, settings, encoder_revision)
         self._planner = Planner(store, settings.detectors.budgets, clock)
         self._source = source

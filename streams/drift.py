@@ -8,7 +8,6 @@ from math import nan
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from inferwatch.detectors.drift.reference import Reference, require_revision
 from inferwatch.detectors.drift.scan import Summary, reach, scales, scan
@@ -18,28 +17,13 @@ from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.rules import OF_DRIFT
 from inferwatch.schemas.settings import DriftSettings, WindowSettings
 from inferwatch.schemas.windows import SeriesKey, Window
-from inferwatch.streams.aggregate import IN_WINDOW
+from inferwatch.streams.drift_sample import drift_sample
 from inferwatch.streams.drift_windows import Left, earlier_summaries, store_summaries
+from inferwatch.streams.explaining import WORTH_EXPLAINING, WORTH_EXPLAINING_DAYS, Explainer
 from inferwatch.streams.ports import Store
 from inferwatch.streams.references import References, vectors_of
 
 EXAMPLES = 5
-_ROWS = (
-    "application = {application:String} AND field = {field:String} AND encoder_revision = {revision:String} "
-    f"AND {IN_WINDOW}"
-)
-# One row a conversation: its rows are not drawn independently of one another, and would count as if they were.
-_SAMPLE = f"""
-SELECT id, CAST(vector, 'Array(Float32)') AS vector FROM embeddings WHERE {_ROWS} AND id IN (
-    SELECT e.id FROM (SELECT id FROM embeddings WHERE {_ROWS}) AS e
-    LEFT JOIN (
-        SELECT id, conversation_id FROM inferences WHERE application = {{application:String}} AND {IN_WINDOW}
-    ) AS i ON e.id = i.id
-    ORDER BY cityHash64(e.id), e.id
-    LIMIT 1 BY i.conversation_id, if(i.conversation_id = '', e.id, '')
-    LIMIT {{rows:UInt32}}
-) ORDER BY cityHash64(id), id
-"""
 
 
 class DriftWatch:
@@ -58,7 +42,9 @@ class DriftWatch:
         windows: WindowSettings,
         encoder_revision: str,
         clock: Clock,
+        explainer: Explainer,
     ) -> None:
+        self._explainer = explainer
         self._store = store
         self._references = references
         self._settings = settings
@@ -98,7 +84,7 @@ class DriftWatch:
 
     def _compare(self, window: Window, total: int, reference: Reference) -> tuple[list[WindowMetric], Left]:
         require_revision(reference, self._revision)
-        sample = self._sample(window, reference)
+        sample = drift_sample(self._store, window, reference, self._settings.window_rows)
         vectors = vectors_of(sample) if sample.num_rows else np.empty((0, reference.vectors.shape[1]), np.float32)
         drift = self._test.compare(reference, vectors)
         features = self._test.prepare(reference).revision
@@ -111,6 +97,11 @@ class DriftWatch:
             newest = np.argsort(-drift.witness, kind="stable")[:EXAMPLES]
             ids = sample["id"].to_pylist()
             detail |= {"statistic": drift.statistic, "examples": [ids[row] for row in newest]}
+            if drift.p_value < WORTH_EXPLAINING or evidence.recurrence > WORTH_EXPLAINING_DAYS:
+                named = list(map(str, ids))
+                detail |= self._explainer.detail(
+                    window, reference.application, reference.field, reference, named, vectors
+                )
         values = {"p_value": drift.p_value, "effect": drift.effect}
         judged = detail | ({"abstained": drift.abstained} if drift.abstained else {})
         metrics = _metrics(window, reference.application, reference.field, values, drift.n_window, total, judged)
@@ -120,19 +111,6 @@ class DriftWatch:
         values = {"recurrence": evidence.recurrence}
         metrics += _metrics(window, reference.application, reference.field, values, evidence.rows, total, over_time)
         return metrics, Left(reference, features, now)
-
-    def _sample(self, window: Window, reference: Reference) -> pa.Table:
-        return self._store.query(
-            _SAMPLE,
-            {
-                "application": reference.application,
-                "field": reference.field,
-                "start": window.start,
-                "end": window.end,
-                "revision": self._revision,
-                "rows": self._settings.window_rows,
-            },
-        )
 
 
 def _metrics(

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
 
-from inferwatch.schemas.errors import Misconfigured, Permanent, Retryable
+from inferwatch.infra.cli.desk import ask_json, open_or_none
 
 if TYPE_CHECKING:
     from inferwatch.schemas.settings import Settings
@@ -40,21 +40,11 @@ class Desk(Protocol):
 @contextmanager
 def desk(settings: Settings) -> Iterator[Desk]:
     """Open the store, or, where the running service holds the embedded one, speak to that."""
-    from inferwatch.infra.clickhouse.migrate import migrate
-    from inferwatch.infra.clickhouse.store import open_store
     from inferwatch.schemas.clock import SystemClock
     from inferwatch.streams.references import References
 
-    try:
-        migrate(settings.store)
-        store = open_store(settings.store)
-    except Misconfigured:
-        if not settings.store.embedded:
-            raise
-        yield _Service(settings)
-        return
-    with store:
-        yield _Here(References(store, SystemClock(), settings))
+    with open_or_none(settings) as store:
+        yield _Service(settings) if store is None else _Here(References(store, SystemClock(), settings))
 
 
 class _Here:
@@ -90,7 +80,7 @@ class _Service:
 
     def build(self, **wanted: Any) -> Found:
         body = wanted | {"start": wanted["start"].isoformat(), "end": wanted["end"].isoformat()}
-        found: Found = self._call("POST", "/api/v1/references", body)
+        found: Found = ask_json(self._web, "POST", "/api/v1/references", body)
         return found
 
     def take(self, rows: Rows, **wanted: Any) -> Found:
@@ -101,43 +91,25 @@ class _Service:
             "timestamps": [at.isoformat() for at in rows.timestamps],
             "vectors": base64.b64encode(rows.vectors.astype("<f4").tobytes()).decode(),
         }
-        found: Found = self._call("POST", "/api/v1/references/import", body)
+        found: Found = ask_json(self._web, "POST", "/api/v1/references/import", body)
         return found
 
     def list(self) -> list[Found]:
-        found: list[Found] = self._call("GET", "/api/v1/references")
+        found: list[Found] = ask_json(self._web, "GET", "/api/v1/references")
         return found
 
     def show(self, application: str, field: str, name: str, version: int) -> Found:
         query = urlencode({"application": application, "field": field, "name": name, "version": version})
-        found: Found = self._call("GET", f"/api/v1/references/verdict?{query}")
+        found: Found = ask_json(self._web, "GET", f"/api/v1/references/verdict?{query}")
         return found
 
     def promote(self, application: str, field: str, name: str, version: int, since: datetime | None) -> str:
         body = {"application": application, "field": field, "name": name, "version": version}
-        return str(self._call("POST", "/api/v1/references/promote", body | _since(since))["effective_from"])
+        return str(ask_json(self._web, "POST", "/api/v1/references/promote", body | _since(since))["effective_from"])
 
     def retire(self, application: str, field: str, since: datetime | None) -> str:
         body = {"application": application, "field": field}
-        return str(self._call("POST", "/api/v1/references/retire", body | _since(since))["effective_from"])
-
-    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        from inferwatch.infra.web.client import ask
-
-        headers = {"Content-Type": "application/json"}
-        answer = ask(self._web, method, path, seconds=120, json=body, headers=headers)
-        try:
-            found = answer.json()
-        except ValueError as error:
-            raise Misconfigured(
-                f"what answers at {self._web.url} is not this service; correct web.host, web.port or web.public_url"
-            ) from error
-        if answer.status < 300:
-            return found
-        text = found.get("error", answer.reason) if isinstance(found, dict) else answer.reason
-        if answer.status in (400, 401, 403):
-            raise Misconfigured(text)
-        raise Retryable(text) if answer.status == 503 else Permanent(text)
+        return str(ask_json(self._web, "POST", "/api/v1/references/retire", body | _since(since))["effective_from"])
 
 
 def _since(since: datetime | None) -> dict[str, str]:

@@ -12,10 +12,11 @@ import orjson
 from pydantic import SecretStr
 
 from inferwatch.infra.notifiers.http import Sender
-from inferwatch.infra.notifiers.payload import as_json, cut
+from inferwatch.infra.notifiers.payload import as_json
 from inferwatch.schemas.alerts import Notification, State
 from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.settings import PagerDutyReceiver
+from inferwatch.streams.alerting.wording import cut
 
 SUMMARY, DEDUP_KEY = 1024, 255
 """PagerDuty's limits in characters. Its 512 KB for the whole body is far above what ``as_json`` lets through."""
@@ -63,4 +64,7 @@ def event(note: Notification, routing_key: str) -> dict[str, Any]:
     if note.url:
         found["client_url"] = note.url
         found["links"] = [{"href": note.url, "text": "Open in inferwatch"}]
+        # A link, not an image: PagerDuty would fetch an image without the login that the picture is behind.
+        if note.picture:
+            found["links"].append({"href": note.picture, "text": "Picture of the change"})
     return found

@@ -7,19 +7,15 @@ from math import isfinite
 from typing import Any
 
 from inferwatch.schemas.alerts import Notification
+from inferwatch.streams.alerting.wording import cut
 
-TEXT, LABEL, LABELS, EXAMPLES = 8000, 1024, 20, 5
-"""Most characters of a text and of a label, most labels and most examples sent."""
+TEXT, LABEL, LABELS, EXAMPLES, FINDINGS = 8000, 1024, 20, 5, 10
+"""Most characters of a text and of a label, most labels, examples and findings sent."""
 
 
 def finite(value: float) -> float | None:
     """Return the number, or None for NaN and infinity, which JSON does not have."""
     return value if isfinite(value) else None
-
-
-def cut(text: str, limit: int) -> str:
-    """Return at most ``limit`` characters, the last an ellipsis when something is missing."""
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def as_json(note: Notification) -> dict[str, Any]:
@@ -48,8 +44,10 @@ def as_json(note: Notification) -> dict[str, Any]:
         "sql": note.sql,
         "url": note.url,
         "description": note.description,
+        "picture": note.picture,
     }
     found = {name: cut(value, TEXT) if isinstance(value, str) else value for name, value in found.items()}
     found["labels"] = {cut(name, LABEL): cut(value, LABEL) for name, value in list(note.labels.items())[:LABELS]}
     found["examples"] = [cut(example, TEXT) for example in note.examples[:EXAMPLES]]
+    found["findings"] = [cut(finding, TEXT) for finding in note.findings[:FINDINGS]]
     return found

@@ -19,7 +19,7 @@ from inferwatch.schemas.settings import SlackReceiver
 from inferwatch.streams.alerting.wording import interval, number, span, utc
 
 HEADER, SECTION, FIELD = 150, 3000, 2000
-EXAMPLES = 3
+EXAMPLES, FINDINGS = 3, 6
 SIGNS = {
     Severity.CRITICAL: ":red_circle:",
     Severity.ERROR: ":red_circle:",
@@ -59,6 +59,9 @@ def message(note: Notification) -> dict[str, Any]:
         {"type": "header", "text": {"type": "plain_text", "text": cut(f"{sign} {word}: {plain(note.title)}", HEADER)}},
         _section(escape(note.summary)),
     ]
+    if note.findings and not resolved:
+        listed = "\n".join(f"• {escape(' '.join(finding.split()))}" for finding in note.findings[:FINDINGS])
+        blocks.append(_section(f"*What changed*\n{listed}"))
     if note.description and not resolved:
         # Written by the rule's author, not by a log: a runbook's address may become a link.
         blocks.append(_section(f"*What to do*\n{escape(note.description)}", verbatim=False))
@@ -70,7 +73,9 @@ def message(note: Notification) -> dict[str, Any]:
         command = cut(f'inferwatch sql "{escape(note.sql)}', SECTION - 60)
         blocks.append(_section(f'*Compute the number again*\n```{command}"```'))
     if note.url:
-        blocks.append({"type": "actions", "elements": [_button(note.url)]})
+        # A link, not an image block: Slack would fetch an image without the login that the picture is behind.
+        picture = [_button("Picture of the change", note.picture)] if note.picture and not resolved else []
+        blocks.append({"type": "actions", "elements": [_button("Open", note.url), *picture]})
     identity = f"alert `{escape(note.alert_id)}`  metric `{escape(note.metric)}`  window end {utc(note.at)}"
     blocks.append({"type": "context", "elements": [_mrkdwn(cut(identity, FIELD))]})
     return {
@@ -104,8 +109,8 @@ def _mrkdwn(text: str, *, verbatim: bool = True) -> dict[str, Any]:
     return {"type": "mrkdwn", "text": text, "verbatim": verbatim}
 
 
-def _button(url: str) -> dict[str, Any]:
-    return {"type": "button", "text": {"type": "plain_text", "text": "Open"}, "url": url[:FIELD]}
+def _button(text: str, url: str) -> dict[str, Any]:
+    return {"type": "button", "text": {"type": "plain_text", "text": text}, "url": url[:FIELD]}
 
 
 def plain(text: str) -> str:

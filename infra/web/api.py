@@ -1,4 +1,4 @@
-"""The JSON API under ``/api/v1``: what the dashboard shows, and references for the command line."""
+"""The JSON API under ``/api/v1``: what the dashboard shows, and references and explanations for the command line."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 import orjson
 from aiohttp import web
 
+from inferwatch.infra.explanations import render
+from inferwatch.infra.picture import TYPES
 from inferwatch.infra.web import queries
 from inferwatch.infra.web.references import ReferenceApi
 from inferwatch.infra.web.status import Status
-from inferwatch.schemas.errors import InferwatchError, Misconfigured, Retryable
+from inferwatch.schemas.errors import InferwatchError, Misconfigured, NotFound, Retryable
 from inferwatch.schemas.settings import Settings
 from inferwatch.streams.ports import Store
 from inferwatch.streams.references import References
@@ -33,6 +35,8 @@ class Api:
         self._references = ReferenceApi(references, self._in_thread, answer)
         self._status = status
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
+        # Of its own: what takes seconds must not keep the others waiting.
+        self._drawing = ThreadPoolExecutor(1, thread_name_prefix="api-drawing")
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -41,13 +45,16 @@ class Api:
             web.get("/api/v1/windows", self.windows),
             web.get("/api/v1/alerts", self.alerts),
             web.get("/api/v1/alerts/{id}", self.alert),
+            web.get("/api/v1/alerts/{id}/explanation", self.explanation),
+            web.get("/api/v1/alerts/{id}/explanation.{form:svg|png}", self.explanation),
             web.get("/api/v1/dead_letters", self.dead_letters),
             *self._references.routes(),
         ]
 
     async def lifetime(self, app: web.Application) -> AsyncIterator[None]:
         yield
-        await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
+        for threads in (self._threads, self._drawing):
+            await asyncio.to_thread(threads.shutdown, cancel_futures=True)
 
     async def overview(self, request: web.Request) -> web.Response:
         """State of the service, its series, its rules."""
@@ -103,13 +110,21 @@ class Api:
             return answer({"error": f"there is no alert {request.match_info['id']!r}"}, status=404)
         return answer(found)
 
+    async def explanation(self, request: web.Request) -> web.Response:
+        """What a drift alert is about, as JSON or as a picture; ``latest`` is an id too."""
+        form = request.match_info.get("form", "json")
+        body = await self._in_thread(
+            lambda: render(self._store, self._settings, request.match_info["id"], form), self._drawing
+        )
+        return web.Response(body=body, content_type="application/json" if form == "json" else TYPES[form])
+
     async def dead_letters(self, request: web.Request) -> web.Response:
         """Unreadable records by reason, and the latest of them: ``?limit=``."""
         limit = int(_number(request.query.get("limit", "20"), "limit", 0, 500))
         return answer(await self._in_thread(lambda: queries.dead_letters(self._store, limit)))
 
-    async def _in_thread(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+    async def _in_thread(self, call: Callable[[], T], threads: ThreadPoolExecutor | None = None) -> T:
+        return await asyncio.get_running_loop().run_in_executor(threads or self._threads, call)
 
 
 def answer(data: Any, *, status: int = 200) -> web.Response:
@@ -120,7 +135,8 @@ def answer(data: Any, *, status: int = 200) -> web.Response:
 
 def failed(error: InferwatchError) -> web.Response:
     """Return an error as JSON, with the status its class asks for."""
-    status = 400 if isinstance(error, Misconfigured) else 503 if isinstance(error, Retryable) else 500
+    known = ((Misconfigured, 400), (NotFound, 404), (Retryable, 503))
+    status = next((code for kind, code in known if isinstance(error, kind)), 500)
     return answer({"error": str(error)}, status=status)
 
 

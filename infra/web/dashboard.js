@@ -114,6 +114,21 @@ function copyable(sql) {
   return button;
 }
 
+// Drawn by the service, which takes a second: only for a card that is open.
+function picture(row, card) {
+  const path = `/api/v1/alerts/${encodeURIComponent(row.alert_id)}/explanation.svg`;
+  const link = make("a", { class: "picture", href: path, target: "_blank" });
+  const load = () => {
+    if (!card.open || link.firstChild) return;
+    const image = make("img", { src: path, alt: "Picture of the change" });
+    image.addEventListener("error", () => image.replaceWith("Picture of the change"));
+    link.append(image);
+  };
+  card.addEventListener("toggle", load);
+  load();
+  return link;
+}
+
 function alertCard(row, open) {
   const since = new Date(row.started);
   const until = row.resolved ? new Date(row.resolved) : null;
@@ -132,9 +147,13 @@ function alertCard(row, open) {
   const interval = typeof row.ci_low === "number" ? ` (95 % interval ${number(row.ci_low, row.metric)} to ${number(row.ci_high, row.metric)} when it fired)` : "";
   card.append(make("p", {}, `${row.metric} = ${number(row.value, row.metric)}, rule ${row.rule}: ${row.threshold}, n = ${number(row.n)}${interval}`));
   for (const text of [row.summary, row.description]) if (text) card.append(make("p", {}, text));
+  if (row.findings && row.findings.length) {
+    card.append(make("h3", {}, "What changed"), make("ul", {}, ...row.findings.map((text) => make("li", {}, String(text)))));
+  }
   if (row.examples && row.examples.length) {
     card.append(make("h3", {}, "Examples"), ...row.examples.map((text) => make("blockquote", {}, String(text))));
   }
+  if (row.picture) card.append(picture(row, card));
   if (row.sql) card.append(copyable(row.sql), make("pre", {}, row.sql));
   return card;
 }

@@ -169,7 +169,10 @@ def _notes(store: Store, ids: Sequence[str]) -> dict[str, Row]:
 def _episode(row: Row, note: Row) -> Row:
     resolved = row["changed"] if row["state"] == "resolved" else None
     fired = row["fired"] if row.pop("times") else None
-    keep = ("title", "summary", "description", "examples", "sql", "reference", "ci_low", "ci_high", "url")
+    keep = (
+        "title", "summary", "description", "findings", "examples", "picture", "sql", "reference", "ci_low", "ci_high",
+        "url",
+    )  # fmt: skip
     return (
         row
         | {"labels": dict(row["labels"]), "fired": fired, "resolved": resolved}

@@ -12,13 +12,14 @@ from typing import Any
 from inferwatch.schemas.alerts import Notification, State, Transition
 from inferwatch.schemas.baselines import CANARY
 from inferwatch.schemas.errors import Permanent
+from inferwatch.schemas.explanation import Brief
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.rules import BLIND, RECURRENCE, Rule
 from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import SeriesKey
 from inferwatch.streams.alerting.examples import examples
 from inferwatch.streams.alerting.reproduce import reproduce
-from inferwatch.streams.alerting.wording import between, condition, number, place, span, subject
+from inferwatch.streams.alerting.wording import between, condition, findings, group, number, place, span, subject
 from inferwatch.streams.ports import Store
 
 logger = logging.getLogger(__name__)
@@ -84,13 +85,15 @@ def _note(
     reference = _reference(metric, usual) if not resolved else _before(fired_value, metric)
     says = _resolved(change, thresholds, reference) if resolved else _firing(rule, change, thresholds, reference)
     runbook = f"Runbook: {rule.runbook_url}" if rule.runbook_url else ""
+    brief = None if resolved else _brief(metric)
+    web = settings.web.url.rstrip("/")
     return Notification(
         id=transition.id,
         alert_id=transition.alert_id,
         dedup_key=f"inferwatch/{transition.alert_id}",
         status=transition.to_state,
         severity=transition.severity,
-        title=f"{rule.title or subject(rule.metric)}: {where}",
+        title=f"{rule.title or subject(rule.metric)}{_topic(brief)}: {where}",
         summary=says,
         labels=dict(transition.labels),
         metric=metric.metric,
@@ -104,15 +107,20 @@ def _note(
         reference=reference,
         examples=shown,
         sql=reproduce(metric, thresholds, settings.segments.max_values),
-        url=f"{settings.web.url.rstrip('/')}/#alert-{transition.alert_id}",
+        url=f"{web}/#alert-{transition.alert_id}",
         description="\n".join(part for part in (rule.description, runbook) if part),
+        findings=() if brief is None else findings(brief, metric.metric.split(".")[1]),
+        picture="" if brief is None else f"{web}/api/v1/alerts/{transition.alert_id}/explanation.svg",
     )
 
 
 def _firing(rule: Rule, change: Change, thresholds: Mapping[str, float], reference: str) -> str:
     metric, transition = change.metric, change.transition
     lasting = transition.at - transition.since
+    brief = _brief(metric)
+    new = "" if brief is None else group(brief, metric.metric.split(".")[1])
     sentences = [
+        f"{new}." if new else "",
         _what(metric, thresholds),
         _by_chance(metric),
         f"It has lasted {span(lasting)}." if lasting > metric.window.size else "",
@@ -171,6 +179,23 @@ def _drift(metric: WindowMetric, value: str, when: str) -> str:
     if kind == RECURRENCE[1:]:
         return f"{compared}: evidence this strong appears without drift once in {value}."
     return f"{compared}: {_MEASURED[kind]} {value}."
+
+
+def _brief(metric: WindowMetric) -> Brief | None:
+    """Return the explanation that a drift metric carries, if it does."""
+    said = metric.detail.get("explanation")
+    if not isinstance(said, dict):
+        return None
+    try:
+        return Brief.of(said)
+    except (KeyError, TypeError):
+        # Written by another version: the message is good without it.
+        logger.warning("%s: the explanation cannot be read: %r", metric.metric, said)
+        return None
+
+
+def _topic(brief: Brief | None) -> str:
+    return f" ({', '.join(brief.keywords[:3])})" if brief is not None and brief.keywords else ""
 
 
 def _blind(metric: WindowMetric, value: str, when: str) -> str:

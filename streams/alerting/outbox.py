@@ -262,5 +262,6 @@ def decode(payload: str) -> Notification:
             "since": datetime.fromisoformat(found["since"]),
             "at": datetime.fromisoformat(found["at"]),
             "examples": tuple(found["examples"]),
+            "findings": tuple(found.get("findings", ())),
         }
     )

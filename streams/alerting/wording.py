@@ -7,8 +7,11 @@ from datetime import UTC, datetime, timedelta
 from math import isnan
 
 from inferwatch.schemas.baselines import CANARY
+from inferwatch.schemas.explanation import Brief, Share
 from inferwatch.schemas.rules import BLIND, RECURRENCE, Rule
 
+NOTABLE = 0.05
+"""What is gone is told from this share of the reference on, the lower end of its interval."""
 SHARES = (".rate", ".coverage", BLIND)
 UNITS = {"latency_ms": " ms", "input_tokens": " tokens", "output_tokens": " tokens", "output_chars": " characters"}
 SUBJECTS = {
@@ -119,3 +122,52 @@ def subject(metric: str) -> str:
     if metric.startswith("drift."):
         return f"{metric.split('.')[1].capitalize()}s differ from the reference"
     return metric
+
+
+def percent(share: float) -> str:
+    """Return a share with as many digits as one acts on.
+
+    >>> percent(0.456), percent(0.0312), percent(0)
+    ('46 %', '3.1 %', '0 %')
+    """
+    return f"{share:.0%}".replace("%", " %") if share >= 0.0995 or share == 0 else f"{share * 100:.2g} %"
+
+
+def group(brief: Brief, field: str, words: int = 3) -> str:
+    """Return what is new and how much of the traffic it is; nothing where no group of new rows stands out.
+
+    >>> group(Brief(Share(0.11, 0.08, 0.14), Share(0, 0, 0), ("solar panels", "feed-in tariff")), "input")
+    'New: solar panels, feed-in tariff (11 % of inputs, 95 % interval 8 to 14 %)'
+    """
+    if not brief.new.proven:
+        return ""
+    named = ", ".join(brief.keywords[:words]) or f"{field}s unlike those of the reference"
+    return f"New: {named} ({_share(brief.new, field)})"
+
+
+def findings(brief: Brief, field: str) -> tuple[str, ...]:
+    """Return what an explanation says, one plain sentence a line: what is new, in which segments, what is gone."""
+    lines = [group(brief, field, 5) or f"No group of new {field}s stands out; the examples are the least usual ones."]
+    lines += [
+        f"{one.dimension} {one.value}: {percent(one.share)} of its {one.rows:,} {field}s are new, "
+        f"{percent(one.elsewhere)} elsewhere"
+        for one in brief.segments
+    ]
+    if brief.gone.low >= NOTABLE:
+        named = ", ".join(brief.gone_keywords) or f"{field}s of the reference"
+        gone = percent(brief.gone.value)
+        lines.append(f"Gone: {named} ({gone} of the reference's {field}s, {_between(brief.gone)})")
+    return (*lines, *([f"({brief.note})"] if brief.note else []))
+
+
+def _share(share: Share, field: str) -> str:
+    return f"{percent(share.value)} of {field}s, {_between(share)}"
+
+
+def _between(share: Share) -> str:
+    return f"95 % interval {percent(share.low).removesuffix(' %')} to {percent(share.high)}"
+
+
+def cut(text: str, limit: int) -> str:
+    """Return at most ``limit`` characters, the last an ellipsis when something is missing."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -230,27 +230,29 @@ class StoredReferences:
         if key in self._loaded:
             self._loaded.move_to_end(key)
             return self._loaded[key]
-        table = self._store.query(
-            "SELECT id, vector, slot, season, encoder_revision, dispersion FROM references "
-            f"WHERE {_VERSION} ORDER BY position",
-            _key(*key),
-        )
-        first = {column: table[column][0].as_py() for column in ("season", "encoder_revision", "dispersion")}
-        ids = tuple(map(str, table["id"].to_pylist()))
-        whole = Reference(
-            name,
-            version,
-            application,
-            field,
-            first["encoder_revision"],
-            ids,
-            vectors_of(table),
-            max(1.0, first["dispersion"]),
-        )
-        self._loaded[key] = Frozen(whole, table["slot"].to_numpy(), season_of(first["season"]))
+        found = read(self._store, *key)
+        if found is None:
+            raise KeyError(f"no version {version} of reference {name!r} of {application!r}, field {field!r}")
+        self._loaded[key] = found
         if len(self._loaded) > _KEPT:
             self._loaded.popitem(last=False)
         return self._loaded[key]
+
+
+def read(store: Store, application: str, field: str, name: str, version: int) -> Frozen | None:
+    """Return a stored version; None where there is none."""
+    table = store.query(
+        "SELECT id, vector, slot, season, encoder_revision, dispersion FROM references "
+        f"WHERE {_VERSION} ORDER BY position",
+        _key(application, field, name, version),
+    )
+    if not table.num_rows:
+        return None
+    first = {column: table[column][0].as_py() for column in ("season", "encoder_revision", "dispersion")}
+    ids = tuple(map(str, table["id"].to_pylist()))
+    spread = max(1.0, first["dispersion"])
+    whole = Reference(name, version, application, field, first["encoder_revision"], ids, vectors_of(table), spread)
+    return Frozen(whole, table["slot"].to_numpy(), season_of(first["season"]))
 
 
 def _key(application: str, field: str, name: str, version: int) -> dict[str, Any]:

@@ -65,8 +65,35 @@ NOTE = Notification(
     url="http://127.0.0.1:8123/#alert-5f0c6a7788990011-20260301T140000Z",
     description="Roll back the model first.\nRunbook: https://wiki.example/abuse",
 )
+DRIFT = replace(
+    NOTE,
+    severity=Severity.WARNING,
+    title="Inputs differ from the reference (solar panels, feed-in tariff): support",
+    summary="New: solar panels, feed-in tariff (11 % of inputs, 95 % interval 8 to 14 %). 500 inputs between 14:00 and "
+    "14:15 UTC on 1 March compared with baseline v2 (1,000 rows): p-value 0.001. The rule fires at <= 0.002.",
+    labels={"application": "support"},
+    metric="drift.input.p_value",
+    value=0.001,
+    threshold="<= 0.002",
+    ci_low=nan,
+    ci_high=nan,
+    reference="",
+    examples=(
+        "“How much do you pay for the solar power I feed in?” (14:03:12, id 41ac)",
+        "“Who registers the panels with the grid?” (14:04:40, id 41b0)",
+        "“Is an east roof much worse than a south roof?” (14:05:01, id 41b7)",
+    ),
+    findings=(
+        "New: solar panels, feed-in tariff, roof (11 % of inputs, 95 % interval 8 to 14 %)",
+        "prompt_version 8: 62 % of its 50 inputs are new, 9 % elsewhere",
+        "Gone: night storage (20 % of the reference's inputs, 95 % interval 10 to 30 %)",
+    ),
+    picture="http://127.0.0.1:8123/api/v1/alerts/5f0c6a7788990011-20260301T140000Z/explanation.svg",
+)
 HOSTILE = replace(
     NOTE,
+    findings=tuple("<!channel> <http://evil|click> ``` \x07" * 2000 for _ in range(50)),
+    picture="http://127.0.0.1:8123/" + "p" * 100_000,
     title="<!channel> " + "x" * 100_000,
     summary="<http://evil|click> & <@U1> ```" * 5000,
     labels={"application": "a<b>&`" * 500, "tags.x": "\x00\u202eevil" * 100},
@@ -302,7 +329,8 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 
 @given(TEXT, TEXT, st.lists(TEXT, max_size=3), TEXT)
 def test_text_from_logs_forms_no_markup_in_slack(title: str, summary: str, examples: list[str], sql: str) -> None:
-    note = replace(NOTE, title=title, summary=summary, examples=tuple(examples), sql=sql, description=summary)
+    texts = {"examples": tuple(examples), "findings": tuple(examples)}
+    note = replace(NOTE, title=title, summary=summary, sql=sql, description=summary, **texts)
     body = json.dumps(message(note)).encode()
     assert slack_faults(body) == []
     for block in message(note)["blocks"]:
@@ -319,13 +347,32 @@ async def test_slack_may_say_ok_in_two_pieces(receiver: Receiver) -> None:
     await notifier.close()
 
 
-@pytest.mark.parametrize("status", [State.FIRING, State.RESOLVED])
-async def test_payloads_are_the_golden_ones(receiver: Receiver, kind: str, status: State) -> None:
+GOLDEN_NOTES = {
+    "firing": NOTE,
+    "resolved": replace(NOTE, status=State.RESOLVED),
+    "drift": DRIFT,
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN_NOTES)
+async def test_payloads_are_the_golden_ones(receiver: Receiver, kind: str, name: str) -> None:
     notifier = made(kind, receiver.url)
-    await notifier.notify(replace(NOTE, status=status))
+    await notifier.notify(GOLDEN_NOTES[name])
     await notifier.close()
     [(_, body)] = receiver.requests
-    path = GOLDEN / f"{kind}_{status}.json"
+    path = GOLDEN / f"{kind}_{name}.json"
     if os.environ.get("INFERWATCH_WRITE_GOLDEN"):
         path.write_text(json.dumps(json.loads(body), indent=2, ensure_ascii=False) + "\n")
     assert json.loads(body) == json.loads(path.read_text())
+
+
+def test_a_picture_is_a_link_that_asks_for_the_login_and_never_an_image_that_a_vendor_fetches() -> None:
+    blocks = message(DRIFT)["blocks"]
+    assert not [block for block in blocks if block["type"] == "image"]
+    [actions] = [block for block in blocks if block["type"] == "actions"]
+    assert [button["url"] for button in actions["elements"]] == [DRIFT.url, DRIFT.picture]
+    sent = event(DRIFT, KEY)
+    assert "images" not in sent
+    assert [link["href"] for link in sent["links"]] == [DRIFT.url, DRIFT.picture]
+    assert pagerduty_faults(json.dumps(sent).encode()) == []
+    assert slack_faults(json.dumps(message(DRIFT)).encode()) == []

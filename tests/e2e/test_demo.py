@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,13 @@ def test_the_day_raises_its_three_alerts_in_time_and_no_other(tmp_path: Path) ->
     assert summary["messages"] == {"slack": 6, "pagerduty": 4}
     assert summary["refused_messages"] == 0
     assert (tmp_path / "kept" / "inferwatch.yaml").is_file()
+    # As the person who is paged reads it: which topic, how much of the traffic, three customers who ask about it.
+    page = shown[shown.index("WARNING: Customers ask about something new") :].partition("╰")[0]
+    page = " ".join(" ".join(line.strip("│ ") for line in page.splitlines()).split())
+    assert re.search(r"New: [^(]*battery[^(]*\(\d+ % of inputs, 95 % interval \d+ to \d+ %\)", page), page
+    quoted = re.findall("> “(.+?)”", page)
+    assert len(set(quoted)) == 3
+    assert sum(bool(re.search("battery|kestrel|merlin|recall", one.lower())) for one in quoted) >= 2
 
 
 @pytest.mark.timeout(600)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from math import nan
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,13 +17,17 @@ import pyarrow as pa
 import pytest
 from aiohttp import encode_basic_auth
 from aiohttp.test_utils import TestClient, TestServer
+from click.testing import CliRunner
 from pydantic import SecretStr
 
+from inferwatch.infra.cli import main
 from inferwatch.infra.clickhouse.store import ClickHouseStore
 from inferwatch.infra.web.app import create_app
 from inferwatch.infra.web.status import Status
 from inferwatch.schemas.clock import ManualClock
+from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.settings import Settings, StoreSettings, WebSettings
+from inferwatch.streams.references import References
 
 T0 = datetime(2026, 1, 31, 8, tzinfo=UTC)
 STEP = timedelta(minutes=5)
@@ -427,3 +433,104 @@ async def test_a_form_of_another_site_builds_nothing(store: ClickHouseStore, sta
     async with client.post("/api/v1/references/promote", json={"application": "a"}) as response:
         assert response.status == 400
         assert "field" in (await response.json())["error"]
+
+
+def drifted(store: ClickHouseStore) -> None:
+    """A reference of 80 calls, and a later window of 40 about something else whose alert fires."""
+    embeddings(store, 80)
+    references = References(store, ManualClock(T0))
+    references.build("support", "input", T0, T0 + timedelta(hours=1), rows=60)
+    start = T0 + timedelta(hours=2)
+    rng = np.random.default_rng(2)
+    vectors = (rng.normal(size=(40, 8)) + np.array([6] + [0] * 7)).astype(np.float32)
+    rows = {
+        "application": ["support"] * 40,
+        "timestamp": pa.array([start + timedelta(seconds=i) for i in range(40)], MS),
+        "id": [f"new-{i}" for i in range(40)],
+        "ingested_at": pa.array([T0] * 40, MS),
+    }
+    own = {
+        "topic": ["t"] * 40,
+        "partition": pa.array([0] * 40, pa.uint32()),
+        "offset": pa.array(range(40), pa.uint64()),
+        "input": [f"{EVIL} my solar panels, call {i}" for i in range(40)],
+    }
+    store.insert("inferences_raw", pa.table(rows | own), token="test/rows")
+    own = {
+        "field": ["input"] * 40,
+        "encoder_revision": ["r1"] * 40,
+        "vector": pa.array(vectors.tolist(), pa.list_(pa.float32())),
+    }
+    store.insert("embeddings_raw", pa.table(rows | own), token="test/new embeddings")
+    number = metric(start, "drift.input.p_value", 0.001) | {"detail": json.dumps({"reference": "baseline v1"})}
+    insert(store, "window_metrics_raw", [number])
+    window = {"window_start": start, "window_end": start + STEP, "revision": 0, "rows": 40, "closed_at": start + STEP}
+    insert(store, "windows_raw", [window])
+    fired = transition("dddd-1", "pending", "firing", start + STEP) | {
+        "metric": "drift.input.p_value",
+        "labels": [("application", "support")],
+        "detail": json.dumps({"window_start": start.isoformat(), "total": 40}),
+    }
+    insert(store, "alerts_raw", [fired])
+
+
+async def test_a_drift_alert_is_explained_as_json_and_as_pictures_behind_the_login(
+    store: ClickHouseStore, start: Start
+) -> None:
+    drifted(store)
+    client = await start(store, password="s3cret")
+    path = "/api/v1/alerts/dddd-1/explanation"
+    login = {"Authorization": encode_basic_auth("default", "s3cret")}
+    for form in ("", ".svg", ".png"):
+        async with client.get(path + form) as response:
+            assert response.status == 401
+    async with client.get(path, headers=login) as response:
+        found = await response.json()
+    assert (found["alert_id"], found["reference"], found["rows"]) == ("dddd-1", "baseline v1", 40)
+    assert found["brief"]["new"]["low"] > 0.5
+    assert "solar panels" in found["brief"]["keywords"]
+    assert all(one["text"].startswith(EVIL) for one in found["examples"])
+    async with client.get("/api/v1/alerts/latest/explanation.svg", headers=login) as response:
+        assert response.content_type == "image/svg+xml"
+        assert (await response.read()).startswith(b"<?xml")
+    async with client.get(f"{path}.png", headers=login) as response:
+        assert response.content_type == "image/png"
+        assert (await response.read()).startswith(b"\x89PNG")
+    async with client.get("/api/v1/alerts/zzzz/explanation", headers=login) as response:
+        assert response.status == 404
+        assert "dddd-1 (toxic-answers)" in (await response.json())["error"]
+
+
+async def test_the_command_explains_through_the_service_that_holds_the_store(
+    store: ClickHouseStore, store_settings: StoreSettings, start: Start, tmp_path: Path
+) -> None:
+    drifted(store)
+    client = await start(store)
+    address = client.make_url("/")
+    configuration = {
+        "store": {"dsn": store_settings.dsn.get_secret_value()},
+        "web": {"host": address.host, "port": address.port},
+    }
+    (tmp_path / "c.yaml").write_text(json.dumps(configuration))
+
+    def run(*arguments: str) -> Any:
+        command = ["-c", str(tmp_path / "c.yaml"), "explain", *arguments]
+        return CliRunner().invoke(main, command, env={"INFERWATCH_CONFIG": ""})
+
+    with pytest.MonkeyPatch.context() as patch:
+        # The embedded engine refuses its folder to another process, not to this one.
+        patch.setattr("inferwatch.infra.clickhouse.migrate.migrate", _held)
+        told = await asyncio.to_thread(run)
+        assert told.exit_code == 0, told.stderr
+        assert "New: " in told.stdout
+        assert "solar panels" in told.stdout
+        assert f"“{EVIL} my solar panels, call" in told.stdout
+        drawn = await asyncio.to_thread(run, "dddd-1", "-o", str(tmp_path / "p.svg"))
+        assert drawn.exit_code == 0, drawn.stderr
+        assert (tmp_path / "p.svg").read_bytes().startswith(b"<?xml")
+        missing = await asyncio.to_thread(run, "zzzz")
+        assert (missing.exit_code, missing.stderr.startswith("inferwatch: there is no drift alert 'zzzz'")) == (1, True)
+
+
+def _held(settings: StoreSettings) -> list[str]:
+    raise Misconfigured("another process holds the store")

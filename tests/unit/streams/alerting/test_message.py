@@ -17,14 +17,17 @@ from hypothesis import strategies as st
 from inferwatch.infra.clickhouse.reader import Reader
 from inferwatch.infra.clickhouse.store import ClickHouseStore
 from inferwatch.schemas.alerts import AlertState, Notification, State, fingerprint
+from inferwatch.schemas.explanation import Brief, Share
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.rules import Rule
 from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import ALL, OTHER, SeriesKey, Window
 from inferwatch.streams.aggregate import aggregate
 from inferwatch.streams.alerting.message import Change, compose
+from inferwatch.streams.alerting.outbox import decode, outbox_table
 from inferwatch.streams.alerting.reproduce import literal, reproduce
 from inferwatch.streams.alerting.state import step
+from inferwatch.streams.alerting.wording import findings, group
 
 START = datetime(2026, 3, 1, 14, tzinfo=UTC)
 SIZE = timedelta(minutes=15)
@@ -278,6 +281,62 @@ def test_the_recurrence_of_drift_is_told_as_how_often_it_happens_without(store: 
         "evidence this strong appears without drift once in 4.1 years. "
         "The rule fires at > 30 days (false alarms: 1 per 30d)."
     )
+
+
+EXPLAINED = {
+    "new": {"value": 0.11, "low": 0.08, "high": 0.14},
+    "gone": {"value": 0.2, "low": 0.1, "high": 0.3},
+    "keywords": ["solar panels", "feed-in tariff", "roof", "inverter"],
+    "gone_keywords": ["night storage"],
+    "segments": [{"dimension": "model", "value": EVIL, "rows": 50, "share": 0.62, "elsewhere": 0.09}],
+    "note": "",
+}
+
+
+def test_drift_names_the_new_topic_how_much_it_is_and_where(store: ClickHouseStore) -> None:
+    detail = {"examples": ["id-7"], "reference": "baseline v2", "n_reference": 1000, "explanation": EXPLAINED}
+    metric = WindowMetric(NOW, SeriesKey("shop"), "drift.input.p_value", 0.001, 500, 900, detail=detail)
+    note = told(store, rule("drift.input.p_value", "<= 0.01"), metric)
+    assert note.title == "Inputs differ from the reference (solar panels, feed-in tariff, roof): shop"
+    assert note.summary.startswith(
+        "New: solar panels, feed-in tariff, roof (11 % of inputs, 95 % interval 8 to 14 %). 500 inputs between 14:00 "
+        "and 14:15 UTC on 1 March compared with baseline v2 (1,000 rows): p-value 0.001."
+    )
+    assert note.findings == (
+        "New: solar panels, feed-in tariff, roof, inverter (11 % of inputs, 95 % interval 8 to 14 %)",
+        f"model {EVIL}: 62 % of its 50 inputs are new, 9 % elsewhere",
+        "Gone: night storage (20 % of the reference's inputs, 95 % interval 10 to 30 %)",
+    )
+    assert note.picture == f"http://127.0.0.1:8123/api/v1/alerts/{note.alert_id}/explanation.svg"
+    assert outbox_copy(note) == note
+
+
+def outbox_copy(note: Notification) -> Notification:
+    """The note as the outbox stores it and reads it back."""
+    table = outbox_table([(note, "slack")], START)
+    return decode(table["payload"][0].as_py())
+
+
+@pytest.mark.parametrize(
+    "explanation", [None, "words", {}, EXPLAINED | {"new": {"share": 1}}, EXPLAINED | {"segments": [{"value": "8"}]}]
+)
+def test_an_explanation_of_another_version_is_left_out(store: ClickHouseStore, explanation: Any) -> None:
+    detail = {"reference": "baseline v2", "n_reference": 1000, "explanation": explanation}
+    metric = WindowMetric(NOW, SeriesKey("shop"), "drift.input.p_value", 0.001, 500, 900, detail=detail)
+    note = told(store, rule("drift.input.p_value", "<= 0.01"), metric)
+    assert note.title == "Inputs differ from the reference: shop"
+    assert (note.findings, note.picture) == ((), "")
+
+
+def test_where_no_group_stands_out_none_is_claimed() -> None:
+    unproven = Brief(Share(0.04, 0.0, 0.2), Share(0.3, 0.0, 0.5), note="no texts")
+    assert group(unproven, "output") == ""
+    assert findings(unproven, "output") == (
+        "No group of new outputs stands out; the examples are the least usual ones.",
+        "(no texts)",
+    )
+    wordless = Brief(Share(0.3, 0.2, 0.4), Share(0.0, 0.0, 0.1))
+    assert group(wordless, "output").startswith("New: outputs unlike those of the reference (30 % of outputs")
 
 
 def test_evidence_is_shown_in_place_of_the_whole_text_and_long_texts_are_cut(store: ClickHouseStore) -> None:
