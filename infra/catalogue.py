@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
 
+from inferwatch.schemas.columns import is_mix, resolve
 from inferwatch.schemas.feedback import KINDS
 from inferwatch.schemas.rules import BLIND
 
@@ -26,6 +27,7 @@ FIXED = (
 )
 OF_A_SCORE = ("rate", "mean", "coverage")
 OF_DRIFT = ("p_value", "effect")
+OF_A_MIX = (*OF_DRIFT, "psi")
 
 
 def detector_names() -> list[str]:
@@ -54,3 +56,9 @@ def metrics(score_names: Iterable[str], drift_fields: Sequence[str]) -> list[str
         *(f"{score}.{part}" for score in sorted(score_names) for part in OF_A_SCORE),
         *(f"drift.{field}.{part}" for field in drift_fields for part in OF_DRIFT),
     ]
+
+
+def column_metrics(score_names: Iterable[str], drift_fields: Sequence[str], drift_columns: Sequence[str]) -> list[str]:
+    """Return the names of the drift of columns; there are none without fields, which have the references."""
+    columns = resolve(drift_columns, sorted(score_names)) if drift_fields else ()
+    return [f"drift.{column}.{part}" for column in columns for part in (OF_A_MIX if is_mix(column) else OF_DRIFT)]

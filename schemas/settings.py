@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from inferwatch.schemas.columns import NUMBERS, SCORES
 from inferwatch.schemas.rules import BLIND_RULE, Duration, Rule
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
@@ -133,7 +134,7 @@ class DetectorSettings(Section):
 
 
 class DriftSettings(Section):
-    """Embedding drift of each application's windows against a frozen reference."""
+    """Drift of each application's windows against a frozen reference: of texts, and of columns."""
 
     fields: tuple[Literal["input", "output"], ...] = ("input", "output")
     window_rows: Positive = Field(default=500, description="Hash-determined sample of a window that is tested.")
@@ -141,6 +142,13 @@ class DriftSettings(Section):
     reference_rows: int = Field(default=1000, ge=50)
     permutations: int = Field(default=999, ge=99)
     auto_reference: bool = Field(default=True, description="Freeze the first windows as reference where there is none.")
+    columns: tuple[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,99}$")], ...] = Field(
+        default=(*NUMBERS, SCORES, "model", "prompt_version", "finish_reason"),
+        description="Numbers and mixes compared as well: columns, scores (`scores`: all of them), `tags.<name>`.",
+    )
+    by_segment: bool = Field(
+        default=False, description="Compare the columns of each value of `segments.dimensions`, too."
+    )
 
 
 class WindowSettings(Section):

@@ -31,6 +31,7 @@ from inferwatch.streams.ports import Source, Store
 from inferwatch.streams.progress import Arrivals, ProgressWatch
 from inferwatch.streams.publication import Publication, published
 from inferwatch.streams.references import References
+from inferwatch.streams.scalar_drift import ScalarWatch
 from inferwatch.streams.telemetry import CLOSED, CLOSING, REVISED, SILENT, STALLS, Recorder
 from inferwatch.streams.watermark import Progress, watermark
 
@@ -89,7 +90,9 @@ class Closer:
         self._alerting = alerting
         self._thresholds = thresholds
         self._blind = BlindWatch(store, settings.windows, list(thresholds))
-        self._drift = DriftWatch(store, References(store, clock), settings.drift, encoder_revision)
+        references = References(store, clock)
+        self._drift = DriftWatch(store, references, settings.drift, encoder_revision)
+        self._scalars = ScalarWatch(store, references, settings, encoder_revision, thresholds, clock)
         self._planner = Planner(store, settings.detectors.budgets, clock)
         self._source = source
         self._recorder = recorder
@@ -271,8 +274,10 @@ class Closer:
         metrics = aggregate(self._store, window, self._settings.segments, self._thresholds)
         metrics += self._opinions(window, metrics)
         totals = {metric.series.application: metric.total for metric in metrics if metric.series.dimension == ALL}
+        series = {metric.series: metric.total for metric in metrics}
         for application, total in sorted(totals.items()):
             metrics += self._drift.measure(window, application, total, late=late)
+        metrics += self._scalars.measure(window, series)
         metrics += self._blind.measure(window, totals)
         return _publication(window, revision, sum(totals.values()), metrics)
 

@@ -401,3 +401,24 @@ ALTER TABLE inferwatch.reviews_raw  MODIFY SETTING non_replicated_deduplication_
 
 ALTER TABLE inferwatch.audit_log_raw  MODIFY SETTING non_replicated_deduplication_window = 0;
 
+CREATE TABLE IF NOT EXISTS inferwatch.reference_columns_raw  (
+    application LowCardinality(String),
+    field LowCardinality(String),
+    name LowCardinality(String),
+    version UInt32,
+    segment_dimension LowCardinality(String),
+    segment_value String,
+    column_name LowCardinality(String),
+    numbers Array(Float64) CODEC(ZSTD(1)),
+    labels Array(String),
+    counts Array(UInt64),
+    created_at DateTime64(3, 'UTC')
+) ENGINE = ReplacingMergeTree
+ORDER BY (application, field, name, version, segment_dimension, segment_value, column_name, created_at)
+SETTINGS non_replicated_deduplication_window = 0;
+
+CREATE OR REPLACE VIEW inferwatch.reference_columns  AS
+SELECT * FROM inferwatch.reference_columns_raw
+ORDER BY created_at
+LIMIT 1 BY application, field, name, version, segment_dimension, segment_value, column_name;
+
