@@ -62,7 +62,7 @@ def report(
 
     drift = settings.drift
     columns = resolve(drift.columns, sorted(scores(settings.detectors.enabled)))
-    with _store(settings) as store:
+    with opened(settings) as store:
         first, until = _period(store, application, window, start, end)
         compared = fields or drift.fields
         baseline = _baseline(store, application, compared)
@@ -81,14 +81,14 @@ def report(
 
 
 @contextmanager
-def _store(settings: Settings) -> Iterator[Store]:
+def opened(settings: Settings) -> Iterator[Store]:
     """Open the store, or the running service's SQL endpoint, which speaks the same language."""
     from pydantic import SecretStr
 
     from inferwatch.infra.clickhouse.store import open_store
 
     try:
-        opened = open_store(settings.store)
+        store = open_store(settings.store)
     except Misconfigured:
         if not settings.store.embedded:
             raise
@@ -96,9 +96,9 @@ def _store(settings: Settings) -> Iterator[Store]:
         login = f"{quote(web.user, safe='')}:{quote(web.password.get_secret_value(), safe='')}"
         scheme = "clickhouses" if where.scheme == "https" else "clickhouse"
         dsn = SecretStr(f"{scheme}://{login}@{where.netloc}")
-        opened = open_store(settings.store.model_copy(update={"dsn": dsn}))
-    with opened:
-        yield opened
+        store = open_store(settings.store.model_copy(update={"dsn": dsn}), reading=True)
+    with store:
+        yield store
 
 
 def _period(

@@ -11,15 +11,21 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
+from pydantic import SecretStr
 
 from inferwatch.infra.cli import main
-from inferwatch.infra.clickhouse.store import ClickHouseStore
+from inferwatch.infra.cli.report import opened
+from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
+from inferwatch.infra.evidently.frames import Rows, read
 from inferwatch.schemas.clock import SystemClock
+from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.metrics import WindowMetric
+from inferwatch.schemas.settings import Settings, StoreSettings, WebSettings
 from inferwatch.schemas.windows import SeriesKey, Window
 from inferwatch.streams.publication import Publication
 from inferwatch.streams.references import References
 from inferwatch.streams.rows import INSTANT, vector_array
+from tests.integration.test_sql_endpoint import serve
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -126,3 +132,26 @@ def test_without_its_libraries_it_says_what_to_install(tmp_path: Path, monkeypat
     code, said = run(tmp_path / "c.yaml", "-o", str(tmp_path / "report.html"))
     assert code == 2
     assert "pip install 'inferwatch[report]'" in said
+
+
+def test_it_asks_the_service_that_holds_the_store(
+    store: ClickHouseStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store, START, 60, changed=False)
+    settings = Settings(store=store.settings, web=WebSettings(user="ana", password=SecretStr("p w/1")))
+    for endpoint in serve(store, settings):
+        web = settings.web.model_copy(update={"port": endpoint.port})
+        elsewhere = settings.model_copy(update={"web": web})
+
+        def held(wanted: StoreSettings, **options: bool) -> ClickHouseStore:
+            if wanted.embedded:
+                raise Misconfigured("another process holds the folder")
+            return open_store(wanted, **options)
+
+        monkeypatch.setattr("inferwatch.infra.clickhouse.store.open_store", held)
+        with opened(elsewhere) as asked:
+            rows = Rows("shop", START, START + HOUR, 50, HOUR)
+            frame = read(asked, rows, ["latency_ms", "model", "toxicity.input"], ["input"], "enc-1")
+        assert len(frame) == 50
+        assert len(frame["input vector"][0]) == 16
+        assert frame["latency_ms"].notna().all()
