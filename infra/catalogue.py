@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
 
 from inferwatch.schemas.baselines import CANARY
+from inferwatch.schemas.columns import is_mix, resolve
 from inferwatch.schemas.feedback import KINDS
 from inferwatch.schemas.rules import BLIND, OF_DRIFT
 
@@ -27,6 +28,7 @@ FIXED = (
 )
 OF_A_SCORE = ("rate", "mean", "coverage")
 OF_A_CANARY = ("p_value", "effect")
+OF_A_MIX = (*OF_DRIFT, "psi")
 
 
 def detector_names() -> list[str]:
@@ -56,3 +58,9 @@ def metrics(score_names: Iterable[str], drift_fields: Sequence[str]) -> list[str
         *(f"drift.{field}.{part}" for field in drift_fields for part in OF_DRIFT),
         *(f"{CANARY}{field}.{part}" for field in drift_fields for part in OF_A_CANARY),
     ]
+
+
+def column_metrics(score_names: Iterable[str], drift_fields: Sequence[str], drift_columns: Sequence[str]) -> list[str]:
+    """Return the names of the drift of columns; there are none without fields, which have the references."""
+    columns = resolve(drift_columns, sorted(score_names)) if drift_fields else ()
+    return [f"drift.{column}.{part}" for column in columns for part in (OF_A_MIX if is_mix(column) else OF_DRIFT)]

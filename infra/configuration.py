@@ -26,6 +26,7 @@ from inferwatch.infra.expectations import (
     tags_of,
 )
 from inferwatch.infra.positions import Place, parse
+from inferwatch.schemas.columns import NUMBERS, SCORES, VALUES, is_mix
 from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.rules import RECURRENCE
 from inferwatch.schemas.settings import DetectorSettings, DriftSettings, Settings
@@ -236,7 +237,10 @@ class _Reading:
             self._check_unique(kind)
         if not isinstance(rules, list):
             rules = []
-        if (not rules and not thresholds and not budgets) or not set(enabled) <= set(installed):
+        drift = self.data.get("drift")
+        columns = _texts(drift, "columns", DriftSettings().columns)
+        named = rules or thresholds or budgets or columns != DriftSettings().columns
+        if not named or not set(enabled) <= set(installed):
             return
         try:
             scores = list(catalogue.scores(enabled))
@@ -249,10 +253,17 @@ class _Reading:
                 self.faults.append((("detectors", "thresholds", name), text))
         if isinstance(budgets, dict):
             self._check_budgets(budgets, enabled)
-        metrics = catalogue.metrics(scores, _texts(self.data.get("drift"), "fields", DriftSettings().fields))
+        allowed = (*NUMBERS, *VALUES, SCORES, *scores)
+        for i, name in enumerate(columns):
+            if name not in allowed and not is_mix(name):
+                text = f"must be one of {', '.join(allowed)}, tags.<name>, got {name!r}{_meant(name, allowed)}"
+                self.faults.append((("drift", "columns", i), text))
+        fields = _texts(drift, "fields", DriftSettings().fields)
+        metrics = catalogue.metrics(scores, fields)
+        drifting = catalogue.column_metrics(scores, fields, columns)
         for i, rule in enumerate(rules):
             if isinstance(rule, dict):
-                self._check_rule(("rules", i), rule, metrics)
+                self._check_rule(("rules", i), rule, metrics, drifting)
 
     def _check_budgets(self, budgets: dict[str, Any], enabled: tuple[str, ...]) -> None:
         guides = list(catalogue.scores(name for name in enabled if name not in budgets))
@@ -267,12 +278,18 @@ class _Reading:
                 text = f"must be a score of an enabled detector without a budget ({known}), got {guide!r}"
                 self.faults.append(((*place, "guide"), text + _meant(guide, guides)))
 
-    def _check_rule(self, place: Place, rule: dict[str, Any], metrics: list[str]) -> None:
+    def _check_rule(self, place: Place, rule: dict[str, Any], metrics: list[str], drifting: list[str]) -> None:
         metric = rule.get("metric")
         if isinstance(metric, str) and rule.get("false_alarms") is not None:
-            metrics = [name.removesuffix(RECURRENCE) for name in metrics if name.endswith(RECURRENCE)]
-        if isinstance(metric, str) and metric not in metrics:
-            text = f"must be a metric of a window, got {metric!r}{_meant(metric, metrics)}; known: {', '.join(metrics)}"
+            metrics, drifting = (
+                [name.removesuffix(RECURRENCE) for name in names if name.endswith(RECURRENCE)]
+                for names in (metrics, drifting)
+            )
+        if isinstance(metric, str) and metric not in metrics and metric not in drifting:
+            parts = "drift.<column>.recurrence, .p_value, .q_value, .effect and .psi (docs/scalar-drift.md)"
+            columns = [parts] if drifting else []
+            text = f"must be a metric of a window, got {metric!r}{_meant(metric, metrics + drifting)}"
+            text += f"; known: {', '.join(metrics + columns)}"
             self.faults.append(((*place, "metric"), text))
         named = self.data.get("receivers")
         receivers = [str(one.get("name")) for one in named if isinstance(one, dict)] if isinstance(named, list) else []

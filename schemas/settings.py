@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from inferwatch.schemas.baselines import CANARY, CanarySettings, Dimension, RollingSettings, TimeZone
+from inferwatch.schemas.columns import NUMBERS, SCORES
 from inferwatch.schemas.rules import BLIND_RULE, Duration, Rule
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
@@ -135,7 +136,7 @@ class DetectorSettings(Section):
 
 
 class DriftSettings(Section):
-    """Embedding drift of each application's windows against a frozen reference."""
+    """Drift of each application's windows against a frozen reference: of texts, and of columns."""
 
     fields: tuple[Literal["input", "output"], ...] = ("input", "output")
     window_rows: Positive = Field(
@@ -170,6 +171,13 @@ class DriftSettings(Section):
     time_zone: TimeZone = Field(default="UTC", description="IANA name: whose hours, days and weeks count.")
     time_zones: dict[str, TimeZone] = Field(
         default_factory=dict, description="By application; one without its own has `time_zone`."
+    )
+    columns: tuple[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,99}$")], ...] = Field(
+        default=(*NUMBERS, SCORES, "model", "prompt_version", "finish_reason"),
+        description="Numbers and mixes compared as well: columns, scores (`scores`: all of them), `tags.<name>`.",
+    )
+    by_segment: bool = Field(
+        default=False, description="Compare the columns of each value of `segments.dimensions`, too."
     )
 
     def zone(self, application: str) -> ZoneInfo:

@@ -34,6 +34,7 @@ from inferwatch.streams.progress import Arrivals, ProgressWatch
 from inferwatch.streams.publication import Publication, publication, published, same
 from inferwatch.streams.references import References
 from inferwatch.streams.references.keeping import Keeper
+from inferwatch.streams.scalar_drift import ScalarWatch
 from inferwatch.streams.telemetry import CLOSED, CLOSING, REVISED, SILENT, STALLS, Recorder
 from inferwatch.streams.watermark import Progress, watermark
 
@@ -99,6 +100,7 @@ class Closer:
             store, references, settings.drift, settings.windows, encoder_revision, clock, explainer
         )
         self._canary = CanaryWatch(store, settings, encoder_revision)
+        self._scalars = ScalarWatch(store, references, settings, encoder_revision, thresholds, clock)
         self._planner = Planner(store, settings.detectors.budgets, clock)
         self._source = source
         self._recorder = recorder
@@ -282,9 +284,11 @@ class Closer:
         totals = {metric.series.application: metric.total for metric in metrics if metric.series.dimension == ALL}
         if not late:
             self._keeper.keep(window, sorted(totals))
+        series = {metric.series: metric.total for metric in metrics}
         metrics += shared(self._drift.measure(window, totals, revision))
         for application in sorted(totals):
             metrics += self._canary.measure(window, application)
+        metrics += shared(self._scalars.measure(window, series))
         metrics += self._blind.measure(window, totals)
         return publication(window, revision, sum(totals.values()), metrics)
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "migrate": ("inferwatch.infra.cli.migrate", "Create or update the tables."),
     "reference": ("inferwatch.infra.cli.reference", "Build, list and promote drift baselines."),
     "explain": ("inferwatch.infra.cli.explain", "Say what is new in a drifted window, with examples and a picture."),
+    "report": ("inferwatch.infra.cli.report", "Write a report of a window against the drift reference."),
     "models": ("inferwatch.infra.cli.models", "Build the faster encoders, and list what is built."),
     "rules": ("inferwatch.infra.cli.rules", "Check alert rules."),
     "sql": ("inferwatch.infra.cli.sql", "Run one SELECT against the store."),

@@ -36,11 +36,11 @@ class ClickHouseStore:
     Handles of the embedded engine share its data and keep their own session.
     """
 
-    def __init__(self, settings: StoreSettings) -> None:
+    def __init__(self, settings: StoreSettings, *, reading: bool = False) -> None:
         self.settings = settings
         # The server gives up before we do: what it still works on would only be asked again.
         seconds = max(1, int(settings.answer_timeout.total_seconds() * 0.8))
-        self._session = SESSION | {"max_execution_time": seconds}
+        self._session = {} if reading else SESSION | {"max_execution_time": seconds}
         self._idle: list[Client] = []
         self._lock = threading.Lock()
         self._closed = False
@@ -110,15 +110,17 @@ class ClickHouseStore:
                 client.close()
 
 
-def open_store(settings: StoreSettings) -> ClickHouseStore:
+def open_store(settings: StoreSettings, *, reading: bool = False) -> ClickHouseStore:
     """Open the store and check that it answers. Its database must exist (see ``migrate``).
+
+    With ``reading`` it takes the settings that the other side has: a running service lets nobody choose them.
 
     Raises:
         Misconfigured: the DSN is wrong, the folder belongs to another process, the login is refused or the
             database does not exist.
         StoreUnavailable: a server did not answer.
     """
-    store = ClickHouseStore(settings)
+    store = ClickHouseStore(settings, reading=reading)
     try:
         store.query("SELECT 1")
     except BaseException:

@@ -9,10 +9,12 @@ from typing import Any
 import orjson
 
 from inferwatch.schemas.baselines import CANARY
+from inferwatch.schemas.columns import is_mix
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.rules import BLIND, Rule
 from inferwatch.schemas.windows import ALL, OTHER, SeriesKey
 from inferwatch.streams.aggregate import IN_WINDOW, asked_expression, capped_segments, segment_expression
+from inferwatch.streams.alerting.columns import column_of, text_of
 from inferwatch.streams.alerting.wording import number
 from inferwatch.streams.ports import Store
 
@@ -22,8 +24,10 @@ NAMED = 200
 
 _BY_ROW = {
     "latency_ms": ("latency_ms", "input", "latency_ms IS NOT NULL"),
+    "time_to_first_token_ms": ("time_to_first_token_ms", "input", "time_to_first_token_ms IS NOT NULL"),
     "input_tokens": ("input_tokens", "input", "input_tokens IS NOT NULL"),
     "output_tokens": ("output_tokens", "output", "output_tokens IS NOT NULL"),
+    "input_chars": ("input_chars", "input", "1"),
     "output_chars": ("output_chars", "output", "1"),
     "cost_usd": ("cost_usd", "input", "cost_usd IS NOT NULL"),
 }
@@ -103,25 +107,30 @@ def _ordering(metric: str, thresholds: Mapping[str, float]) -> tuple[str, str, s
 
 
 def _named(store: Store, metric: WindowMetric) -> tuple[str, ...]:
-    """Return the rows that the drift test itself found least like the reference, in its order."""
+    """Return the rows that the drift test itself found least like the reference, in its order, with their number."""
     ids: Iterable[object] = metric.detail.get("examples") or ()
     wanted = [one for one in ids if isinstance(one, str)][:EXAMPLES]
     if not wanted:
         return ()
-    text = "output" if metric.metric.split(".")[1] == "output" else "input"
+    column = column_of(metric.metric)
+    text = text_of(column or metric.metric.split(".")[1])
+    amount = "0"
+    if column and not is_mix(column):
+        amount = column if column in _BY_ROW else "scores[{score:String}]"
     rows = store.query(
-        f"SELECT {_BODY.format(text=text, number='0')} FROM inferences WHERE application = {{application:String}} "
+        f"SELECT {_BODY.format(text=text, number=amount)} FROM inferences WHERE application = {{application:String}} "
         f"AND {IN_WINDOW} AND id IN {{ids:Array(String)}}",
         {
             "application": metric.series.application,
             "start": metric.window.start,
             "end": metric.window.end,
             "ids": wanted,
-            "score": "",
+            "score": column,
         },
     ).to_pylist()
     rows.sort(key=lambda row: wanted.index(row["id"]))
-    return tuple(_line(row, metric.metric) for row in rows)
+    shown = metric.metric if amount == "0" else f"{column}.mean"
+    return tuple(_line(row, shown) for row in rows)
 
 
 def _line(row: Mapping[str, Any], metric: str) -> str:

@@ -17,6 +17,7 @@ from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.rules import BLIND, RECURRENCE, Rule
 from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import SeriesKey
+from inferwatch.streams.alerting.columns import column_drift, column_of
 from inferwatch.streams.alerting.examples import examples
 from inferwatch.streams.alerting.reproduce import reproduce
 from inferwatch.streams.alerting.wording import between, condition, findings, group, number, place, span, subject
@@ -26,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 BEFORE = 12
 """How many earlier windows an alert's number is compared with, and how many window lengths back they may lie."""
+
+CERTAIN = 1e-9
+"""Nobody needs to know how much smaller than this a p-value is."""
 
 
 _MEASURED = {"p_value": "p-value", "q_value": "q-value", "effect": "effect size"}
@@ -150,7 +154,7 @@ def _what(metric: WindowMetric, thresholds: Mapping[str, float]) -> str:
         hits = f"{between_them}from a sample of {metric.n:,}"
     when = between(metric.window.start, metric.window.end)
     if metric.metric.startswith(("drift.", CANARY)):
-        return _drift(metric, value, when)
+        return column_drift(metric, value, when) if column_of(metric.metric) else _drift(metric, value, when)
     if metric.metric == BLIND:
         return _blind(metric, value, when)
     if metric.metric == "error.rate":
@@ -215,6 +219,8 @@ def _by_chance(metric: WindowMetric) -> str:
     """Say what a p-value means to somebody who has just woken up."""
     if not metric.metric.endswith(".p_value") or not 0 < metric.value <= 0.1:
         return ""
+    if metric.value < CERTAIN:
+        return f"Chance alone would make them differ this much in less than 1 window of {round(1 / CERTAIN):,}."
     return f"Chance alone would make them differ this much in about 1 window of {round(1 / metric.value):,}."
 
 

@@ -13,7 +13,15 @@ from inferwatch.schemas.rules import BLIND, RECURRENCE, Rule
 NOTABLE = 0.05
 """What is gone is told from this share of the reference on, the lower end of its interval."""
 SHARES = (".rate", ".coverage", BLIND)
-UNITS = {"latency_ms": " ms", "input_tokens": " tokens", "output_tokens": " tokens", "output_chars": " characters"}
+UNITS = {
+    "latency_ms": " ms",
+    "time_to_first_token_ms": " ms",
+    "input_tokens": " tokens",
+    "output_tokens": " tokens",
+    "input_chars": " characters",
+    "output_chars": " characters",
+    "cost_usd": " USD",
+}
 SUBJECTS = {
     "toxicity.input.rate": "Toxic inputs",
     "toxicity.output.rate": "Toxic outputs",
@@ -30,6 +38,23 @@ SUBJECTS = {
     "feedback.thumb.rate": "Thumbs down",
     "feedback.rating.mean": "Ratings",
 }
+SUBJECTS_OF_COLUMNS = {
+    "input_chars": "Length of inputs",
+    "output_chars": "Length of outputs",
+    "latency_ms": "Latency",
+    "time_to_first_token_ms": "Time to the first token",
+    "input_tokens": "Input tokens",
+    "output_tokens": "Output tokens",
+    "cost_usd": "Cost",
+    "model": "Mix of models",
+    "provider": "Mix of providers",
+    "operation": "Mix of operations",
+    "prompt_name": "Mix of prompts",
+    "prompt_version": "Mix of prompt versions",
+    "tenant": "Mix of tenants",
+    "finish_reason": "Mix of finish reasons",
+}
+"""What the drift of a column is about. A score or a tag is called by its name."""
 
 
 def number(value: float, metric: str) -> str:
@@ -120,7 +145,10 @@ def subject(metric: str) -> str:
     if metric.startswith(CANARY):
         return f"{metric.split('.')[1].capitalize()}s of a canary differ from its control"
     if metric.startswith("drift."):
-        return f"{metric.split('.')[1].capitalize()}s differ from the reference"
+        what = metric.removeprefix("drift.").rpartition(".")[0]
+        if what in ("input", "output"):
+            return f"{what.capitalize()}s differ from the reference"
+        return f"{SUBJECTS_OF_COLUMNS.get(what, what)} differs from the reference"
     return metric
 
 

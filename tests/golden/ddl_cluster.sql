@@ -468,3 +468,24 @@ SELECT r.application AS application, r.field AS field, r.name AS name, r.version
     min(r.period_start) AS period_start, max(r.period_end) AS period_end, max(r.created_at) AS created_at
 FROM watch.references_raw AS r GROUP BY r.application, r.field, r.name, r.version;
 
+CREATE TABLE IF NOT EXISTS watch.reference_columns_raw ON CLUSTER `main` (
+    application LowCardinality(String),
+    field LowCardinality(String),
+    name LowCardinality(String),
+    version UInt32,
+    segment_dimension LowCardinality(String),
+    segment_value String,
+    column_name LowCardinality(String),
+    numbers Array(Float64) CODEC(ZSTD(1)),
+    labels Array(String),
+    counts Array(UInt64),
+    created_at DateTime64(3, 'UTC')
+) ENGINE = ReplicatedReplacingMergeTree
+ORDER BY (application, field, name, version, segment_dimension, segment_value, column_name, created_at)
+SETTINGS non_replicated_deduplication_window = 0;
+
+CREATE OR REPLACE VIEW watch.reference_columns ON CLUSTER `main` AS
+SELECT * FROM watch.reference_columns_raw
+ORDER BY created_at
+LIMIT 1 BY application, field, name, version, segment_dimension, segment_value, column_name;
+

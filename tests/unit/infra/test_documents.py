@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
-from inferwatch.infra.catalogue import FIXED, detector_names, metrics, scores
+from inferwatch.infra.catalogue import FIXED, column_metrics, detector_names, metrics, scores
 from inferwatch.infra.cli.schema import rendered
 from inferwatch.infra.clickhouse.store import ClickHouseStore
 from inferwatch.infra.configuration import load
@@ -103,9 +103,13 @@ def test_the_alerts_page_names_every_metric_and_its_rules_load(tmp_path: Path) -
 
 def test_the_catalogue_has_each_metric_once() -> None:
     names = metrics(scores(detector_names()), ("input", "output"))
+    names += column_metrics(scores(detector_names()), ("input", "output"), ("scores", "latency_ms", "model"))
     assert len(names) == len(set(names))
     assert "toxicity.output.rate" in names
     assert "drift.input.p_value" in names
+    assert "drift.toxicity.output.effect" in names
+    assert "drift.model.psi" in names
+    assert "drift.latency_ms.psi" not in names
 
 
 def test_the_sql_page_names_every_view_and_its_columns(store: ClickHouseStore) -> None:

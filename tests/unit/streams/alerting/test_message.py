@@ -387,3 +387,52 @@ def test_each_of_many_instances_gets_its_own_examples_and_past(store: ClickHouse
         "m-2": ["id-38", "id-34", "id-30"],
         OTHER: ["id-39", "id-35", "id-31"],
     }
+
+
+@pytest.mark.parametrize(
+    ("metric", "detail", "title", "said", "shown"),
+    [
+        (
+            "drift.latency_ms.p_value",
+            {"median": [403.0, 665.0], "p95": [900.0, 1512.0]},
+            "Latency differs from the reference: shop",
+            "Latency of 500 calls between 14:00 and 14:15 UTC on 1 March compared with baseline v2 (1,000 rows): "
+            "median 665 ms, then 403 ms; 95 % are at most 1,512 ms, then 900 ms; p-value 0.001.",
+            "“question 7” (119 ms; 14:00:07, id id-7)",
+        ),
+        (
+            "drift.hallucination.effect",
+            {"median": [0.1, 0.4], "p95": [0.5, 0.9]},
+            "hallucination differs from the reference: shop",
+            "hallucination of 500 calls between 14:00 and 14:15 UTC on 1 March compared with baseline v2 (1,000 rows): "
+            "median 0.4, then 0.1; 95 % are at most 0.9, then 0.5; distance 0.001.",
+            "“answer 7” (score 0.82; 14:00:07, id id-7)",
+        ),
+        (
+            "drift.model.psi",
+            {"changes": [["m-3", 0.0, 0.43], ["m-1", 0.8, 0.41]], "psi_limit": 0.0123},
+            "Mix of models differs from the reference: shop",
+            "Mix of models of 500 calls between 14:00 and 14:15 UTC on 1 March compared with baseline v2 (1,000 rows): "
+            "m-3 43 %, then 0 %; m-1 41 %, then 80 %; PSI stays below 0.0123 in 999 of 1,000 windows without a change; "
+            "PSI 0.001.",
+            "“question 7” (14:00:07, id id-7)",
+        ),
+    ],
+)
+def test_the_drift_of_a_column_says_from_what_to_what(
+    store: ClickHouseStore, metric: str, detail: Mapping[str, Any], title: str, said: str, shown: str
+) -> None:
+    fill(store, [shop(place) for place in range(40)])
+    full = {"examples": ["id-7", "id-3"], "reference": "baseline v2", "n_reference": 1000} | dict(detail)
+    note = told(store, rule(metric, "> 0"), WindowMetric(NOW, SeriesKey("shop"), metric, 0.001, 500, 900, detail=full))
+    assert note.title == title
+    assert said in note.summary
+    assert note.examples[0] == shown
+    assert len(note.examples) == 2
+
+
+def test_a_p_value_beyond_imagination_is_told_in_few_digits(store: ClickHouseStore) -> None:
+    fill(store, [shop(place) for place in range(4)])
+    metric = WindowMetric(NOW, SeriesKey("shop"), "drift.latency_ms.p_value", 3e-300, 500, 900)
+    note = told(store, rule("drift.latency_ms.p_value", "< 0.01"), metric)
+    assert "in less than 1 window of 1,000,000,000." in note.summary
