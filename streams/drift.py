@@ -107,7 +107,7 @@ class DriftWatch:
         metrics = _metrics(window, reference.application, reference.field, values, drift.n_window, total, judged)
         over_time = detail | {"since": evidence.since.isoformat(), "p_value": evidence.p_value}
         if np.isnan(evidence.recurrence):
-            over_time |= {"abstained": drift.abstained}
+            over_time |= {"abstained": drift.abstained or "too few windows before the last look"}
         values = {"recurrence": evidence.recurrence}
         metrics += _metrics(window, reference.application, reference.field, values, evidence.rows, total, over_time)
         return metrics, Left(reference, features, now)

@@ -74,7 +74,8 @@ class FeatureMap:
         ]
         self._scale = np.float32(1 / np.sqrt(len(bandwidths)))
         self._linear = linear
-        self.fourier = slice(0, features * len(bandwidths))
+        self.plain = slice(features * len(bandwidths), None) if linear else slice(None)
+        """The columns that effects are measured by: the vectors themselves where they are there, free of chance."""
 
     def __call__(self, rows: F32) -> npt.NDArray[np.float64]:
         columns = [one(rows) * self._scale for one in self._maps]

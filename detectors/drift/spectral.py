@@ -14,7 +14,7 @@ from inferwatch.detectors.base import F32
 from inferwatch.detectors.drift.features import FeatureMap
 from inferwatch.detectors.drift.reference import Reference
 from inferwatch.detectors.drift.result import F64, Drift, abstain, canonical, checked, too_few
-from inferwatch.detectors.drift.spectrum import Spectrum
+from inferwatch.detectors.drift.spectrum import Spectrum, mean_norm
 
 KEPT = 128
 """References kept ready, some 3 MB each."""
@@ -28,8 +28,9 @@ class SpectralTest:
     in the reference. Without the whitening this is the kernel MMD, which looks along the directions that vary most: the
     topics. Whitened, it sees a small shift along a quiet direction, such as another model's style, as a classifier
     trained for it would, without training: the power of a linear classifier two-sample test, for one pass over the
-    window. The p-value is that of ``null.tail``. The effect is ``sqrt(max(0, unbiased MMD^2) / (1 - |reference
-    mean|^2))`` of the Fourier features alone; the denominator is the reference's variance, estimated without bias.
+    window. The p-value is that of ``null.tail``. The effect is the distance of the mean vectors over the root mean
+    square distance of a reference row from its mean, both squares estimated without bias; without vectors among the
+    features, that of the features.
 
     ``compare`` is a pure function of its arguments: frequencies and bandwidth come from the reference, and rows are
     put in a canonical order first, so that their order changes nothing.
@@ -38,7 +39,7 @@ class SpectralTest:
         features: random Fourier features of each bandwidth, even.
         bandwidths: of the Gaussian kernels, in median distances of the reference.
         linear: whether the vectors themselves are among the features.
-        ridge: r as a share of the trace of S; None: no whitening.
+        ridge: r in traces of S over m, the rows of the reference; None: no whitening.
         min_rows: with fewer rows on either side the test abstains.
         seed: of frequencies and folds, beside the contents.
 
@@ -55,14 +56,14 @@ class SpectralTest:
         features: int = 128,
         bandwidths: Sequence[float] = (1.0,),
         linear: bool = True,
-        ridge: float | None = 0.02,
+        ridge: float | None = 8.0,
         min_rows: int = 30,
         seed: int = 0,
     ) -> None:
         if min_rows < 10:
             raise ValueError(f"min_rows must be at least 10, got {min_rows}")
-        if ridge is not None and not 0 < ridge <= 1:
-            raise ValueError(f"ridge must be over 0 and at most 1, or None, got {ridge}")
+        if ridge is not None and ridge <= 0:
+            raise ValueError(f"ridge must be over 0, or None, got {ridge}")
         self._features, self._bandwidths, self._linear = features, tuple(bandwidths), linear
         self._ridge, self._seed = ridge, seed
         self.min_rows = min_rows
@@ -98,7 +99,7 @@ class SpectralTest:
         return Drift(
             statistic=spectrum.statistic(total, len(new)),
             p_value=spectrum.p_value(total, len(new)),
-            effect=_effect(spectrum, total, len(new)),
+            effect=_effect(spectrum, rows),
             n_reference=len(reference.vectors),
             n_window=len(new),
             witness=witness,
@@ -140,11 +141,11 @@ def _witness(spectrum: Spectrum, rows: F64) -> F32:
     return found
 
 
-def _effect(spectrum: Spectrum, total: F64, n: int) -> float:
-    m = spectrum.rows
-    old, new = (mean[spectrum.features.fourier] for mean in (spectrum.whitening.centre, total / n))
-    # These features have norm 1, so the mean over pairs i != j is (n |mean|^2 - 1) / (n - 1).
-    within_old = (m * float(old @ old) - 1) / (m - 1)
-    within_new = (n * float(new @ new) - 1) / (n - 1)
+def _effect(spectrum: Spectrum, rows: F64) -> float:
+    m, n, plain = spectrum.rows, len(rows), spectrum.features.plain
+    old, new = spectrum.whitening.centre[plain], rows[:, plain].mean(axis=0)
+    # The mean product over pairs i != j is (n |mean|^2 - mean |row|^2) / (n - 1).
+    within_old = (m * float(old @ old) - spectrum.norm) / (m - 1)
+    within_new = (n * float(new @ new) - mean_norm(rows, spectrum.features)) / (n - 1)
     squared = within_old + within_new - 2 * float(old @ new)
-    return math.sqrt(max(0.0, squared) / max(1 - within_old, _LEAST_VARIANCE))
+    return math.sqrt(max(0.0, squared) / max(spectrum.norm - within_old, _LEAST_VARIANCE))

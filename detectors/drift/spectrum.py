@@ -32,13 +32,13 @@ class Whitening:
     root: F64 | None
 
     @classmethod
-    def of(cls, rows: F64, ridge: float | None) -> Whitening:
+    def of(cls, rows: F64, share: float | None) -> Whitening:
         centre = rows.mean(axis=0)
-        if ridge is None:
+        if share is None:
             return cls(centre, None)
         centred = rows - centre
         covariance = centred.T @ centred / (len(rows) - 1)
-        added = max(ridge * float(np.trace(covariance)), _LEAST_VARIANCE)
+        added = max(share * float(np.trace(covariance)), _LEAST_VARIANCE)
         return cls(centre, np.linalg.cholesky(covariance + added * np.eye(len(covariance))))
 
     @cached_property
@@ -71,6 +71,7 @@ class Spectrum:
     Attributes:
         revision: names the feature map; sums of features of another revision mean something else.
         rows: how many the reference has.
+        norm: mean squared norm of the reference's plain columns.
     """
 
     revision: str
@@ -78,16 +79,22 @@ class Spectrum:
     features: FeatureMap
     whitening: Whitening
     moments: Moments
+    norm: float
 
     @classmethod
     def of(cls, rows: F64, mapped: FeatureMap, revision: str, *, ridge: float | None, seed: int) -> Spectrum:
-        """Prepare the (m, D) features ``rows`` of a reference, m >= 10, as ``mapped`` made them."""
+        """Prepare the (m, D) features ``rows`` of a reference, m >= 10, as ``mapped`` made them.
+
+        ``ridge`` is the least variance of a direction that is trusted, in traces of the covariance over m: the size of
+        what sampling does to it. So a larger reference shows more directions.
+        """
+        share = None if ridge is None else ridge / len(rows)
         order = np.random.default_rng(seed).permutation(len(rows))
         found = []
         for fold in np.array_split(order, min(MOST_FOLDS, max(2, len(rows) // ROWS_A_FOLD))):
-            held_out = Whitening.of(np.delete(rows, fold, axis=0), ridge)(rows[fold])
+            held_out = Whitening.of(np.delete(rows, fold, axis=0), share)(rows[fold])
             found.append(moments(held_out @ held_out.T))
-        return cls(revision, len(rows), mapped, Whitening.of(rows, ridge), average(found))
+        return cls(revision, len(rows), mapped, Whitening.of(rows, share), average(found), mean_norm(rows, mapped))
 
     def statistic(self, total: F64, rows: int) -> float:
         """Return ``d' (S + r I)^-1 d`` of the sum of the features of ``rows`` rows."""
@@ -122,3 +129,9 @@ class Spectrum:
             return 1.0
         alike = (float((sums**2).sum()) - own) / pairs
         return max(1.0, 1 + (rows - 1) * alike / (own / len(coordinates)))
+
+
+def mean_norm(rows: F64, mapped: FeatureMap) -> float:
+    """Return the mean squared norm of the plain columns of (n, D) features."""
+    plain = rows[:, mapped.plain]
+    return float(np.einsum("ij,ij->", plain, plain)) / len(rows)

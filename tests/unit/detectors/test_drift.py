@@ -217,7 +217,7 @@ def test_a_reference_needs_an_id_for_each_row() -> None:
         Reference("baseline", 1, "app", "output", "enc-1", ("a",), np.ones((2, 3), np.float32))
 
 
-@pytest.mark.parametrize("wrong", [{"ridge": 0}, {"ridge": 2}, {"min_rows": 9}])
+@pytest.mark.parametrize("wrong", [{"ridge": 0}, {"min_rows": 9}])
 def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
         SpectralTest(**wrong)  # type: ignore[arg-type]
