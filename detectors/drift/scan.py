@@ -11,7 +11,7 @@ and looks may share rows, and all of them share the reference, whose own chance 
 An alert fires at a look or stays as it is, so pages are at most as many as looks. The promise is an average over
 references as much as over time: one unlucky reference in many gives most of the false alarms there are, at the long
 scales. The p-values are for windows that are samples of one source; where the mix of topics varies from window to
-window without that being drift, ``overdispersion`` (``spectrum.Spectrum.overdispersion``) widens the null.
+window without that being drift, the reference's ``dispersion`` widens the null.
 
 **Why not otherwise.** CUSUM and Shiryaev-Roberts statistics are quicker for one known change, and need one; e-detectors
 (Shin, Ramdas and Rinaldo 2022) promise an average run length without a model, but their increments must be

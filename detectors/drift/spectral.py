@@ -98,7 +98,7 @@ class SpectralTest:
         witness[order] = _witness(spectrum, rows)
         return Drift(
             statistic=spectrum.statistic(total, len(new)),
-            p_value=spectrum.p_value(total, len(new)),
+            p_value=spectrum.p_value(total, len(new), overdispersion=reference.dispersion),
             effect=_effect(spectrum, rows),
             n_reference=len(reference.vectors),
             n_window=len(new),
@@ -106,14 +106,11 @@ class SpectralTest:
             total=total,
         )
 
-    def pooled(self, reference: Reference, total: F64, rows: int, *, overdispersion: float = 1.0) -> float:
-        """Return the p-value of several windows together: ``total`` sums the features of ``rows`` rows; NaN if few.
-
-        ``overdispersion`` of one window, from ``Spectrum.overdispersion``, holds for any number of them.
-        """
+    def pooled(self, reference: Reference, total: F64, rows: int) -> float:
+        """Return the p-value of several windows together: ``total`` sums the features of ``rows`` rows; NaN if few."""
         if min(rows, len(reference.vectors)) < self.min_rows:
             return nan
-        return self.prepare(reference).p_value(total, rows, overdispersion=overdispersion)
+        return self.prepare(reference).p_value(total, rows, overdispersion=reference.dispersion)
 
     def _prepared(self, reference: Reference) -> Spectrum:
         vectors = np.ascontiguousarray(reference.vectors, np.float32)

@@ -102,33 +102,14 @@ class Spectrum:
         return float(d @ d)
 
     def p_value(self, total: F64, rows: int, *, overdispersion: float = 1.0) -> float:
-        """Return the p-value of the sum of the features of ``rows`` rows; NaN without rows."""
+        """Return the p-value of the sum of the features of ``rows`` rows; NaN without rows.
+
+        ``overdispersion`` says how much more the mean of a window varies than that of independent rows
+        (``homogeneity.dispersion``). That of one window holds for any number of them pooled.
+        """
         if not rows:
             return nan
         return tail(self.statistic(total, rows), self.moments, rows / overdispersion, self.rows)
-
-    def overdispersion(self, vectors: F32, blocks: Sequence[Any], rows: int) -> float:
-        """Return how much more the mean of a window of ``rows`` rows varies than that of independent rows, at least 1.
-
-        Rows of one window are alike where the mix of topics changes from window to window. ``vectors`` (n, dim) are
-        the reference's rows, or others without drift, ``blocks`` the window each of them came from. The intraclass
-        correlation is the mean kernel of two rows of one block over that of a row with itself; the factor is
-        Kish's design effect, ``1 + (rows - 1) * correlation``.
-
-        References:
-            Kish 1965, Survey sampling, chapter 5.
-        """
-        coordinates = self.whitening(self.features(vectors))
-        _, place = np.unique(np.asarray(blocks), return_inverse=True)
-        sums = np.zeros((place.max() + 1, coordinates.shape[1]))
-        np.add.at(sums, place, coordinates)
-        counts = np.bincount(place)
-        own = float((coordinates**2).sum())
-        pairs = float((counts * (counts - 1)).sum())
-        if not pairs or not own:
-            return 1.0
-        alike = (float((sums**2).sum()) - own) / pairs
-        return max(1.0, 1 + (rows - 1) * alike / (own / len(coordinates)))
 
 
 def mean_norm(rows: F64, mapped: FeatureMap) -> float:
