@@ -59,7 +59,7 @@ $(DEPS)/complete:
 	@echo "Installing the locked packages into $(DEPS): once per lock file, a few minutes, about 5 GB (torch)."
 	rm -rf $(DEPS)
 	$(PYTHON) -m venv $(DEPS)
-	$(DEPS)/bin/python -m pip install --quiet --no-input --disable-pip-version-check --require-hashes -r requirements.lock
+	$(DEPS)/bin/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	touch $@
 
 $(VENV)/installed-$(LOCK): pyproject.toml $(DEPS)/complete

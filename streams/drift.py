@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from math import nan
 from typing import Any
@@ -87,10 +88,13 @@ class DriftWatch:
         sample = drift_sample(self._store, window, reference, self._settings.window_rows)
         vectors = vectors_of(sample) if sample.num_rows else np.empty((0, reference.vectors.shape[1]), np.float32)
         drift = self._test.compare(reference, vectors)
-        features = self._test.prepare(reference).revision
+        spectrum = self._test.prepare(reference)
+        features = spectrum.revision
         now = Summary(window, drift.n_window, drift.total)
         earlier = earlier_summaries(self._store, reference, features, window, reach(self._scales))
-        evidence = scan([*earlier, now], window.end, self._scales, partial(self._test.pooled, reference))
+        tail, shift = partial(self._test.pooled, reference), partial(self._test.shift, reference)
+        seen = [replace(one, total=spectrum.whitened(one.total, one.rows)) for one in (*earlier, now)]
+        evidence = scan(seen, window.end, self._scales, tail, shift)
         detail: dict[str, Any] = {"reference": f"{reference.name} v{reference.version}"}
         detail["n_reference"] = drift.n_reference
         if not np.isnan(drift.statistic):

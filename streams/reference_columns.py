@@ -16,7 +16,7 @@ from inferwatch.schemas.columns import is_mix
 from inferwatch.schemas.windows import SeriesKey
 from inferwatch.streams.column_samples import Samples, Scope, samples
 from inferwatch.streams.ports import Store
-from inferwatch.streams.references import ReferenceInfo
+from inferwatch.streams.references.stored import ReferenceInfo
 from inferwatch.streams.rows import INSTANT
 
 

@@ -20,7 +20,8 @@ from inferwatch.schemas.windows import ALL, OTHER, SeriesKey, Window
 from inferwatch.streams.column_samples import Sample, Scope, samples
 from inferwatch.streams.ports import Store
 from inferwatch.streams.reference_columns import NOTHING, Column, ReferenceColumns
-from inferwatch.streams.references import ReferenceInfo, References
+from inferwatch.streams.references import References
+from inferwatch.streams.references.stored import ReferenceInfo
 
 EXAMPLES = 5
 EMPTY = Sample((), ())

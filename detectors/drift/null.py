@@ -76,6 +76,14 @@ def average(found: Sequence[Moments]) -> Moments:
     return Moments(*(float(one) for one in np.mean([astuple(one) for one in found], axis=0)))
 
 
+def mean_and_deviation(known: Moments, window: float, reference: float) -> tuple[float, float]:
+    """Return the mean of T without any change, and its standard deviation; arguments as of ``tail``."""
+    second = 1 / window + 1 / reference
+    fourth = 1 / window**3 + 1 / reference**3
+    square = max(known.square, _NOTHING * known.size**2)
+    return second * known.size, sqrt(2 * (second**2 - fourth) * square + fourth * known.spread)
+
+
 def tail(statistic: float, known: Moments, window: float, reference: float) -> float:
     """Return the chance that T is at least ``statistic`` without any change, in [1e-12, 1].
 
@@ -92,14 +100,14 @@ def tail(statistic: float, known: Moments, window: float, reference: float) -> f
     fourth = 1 / window**3 + 1 / reference**3
     sixth = 1 / window**5 + 1 / reference**5
     square = max(known.square, _NOTHING * known.size**2)
-    variance = 2 * (second**2 - fourth) * square + fourth * known.spread
+    mean, deviation = mean_and_deviation(known, window, reference)
     cumulant = (
         8 * (second**3 - 3 * second * fourth + 2 * sixth) * known.cycle
         + 12 * (second * fourth - sixth) * known.mixed
         + 4 * (third**2 - sixth) * known.cube
     )
     # By Cauchy and Schwarz the cycle is at least square^2 / size, which its estimate may miss.
-    skewness = max(cumulant, 8 * second**3 * square**2 / known.size) / variance**1.5
+    skewness = max(cumulant, 8 * second**3 * square**2 / known.size) / deviation**3
     shape = 4 / skewness**2
-    scaled = shape + (statistic - second * known.size) / sqrt(variance) * sqrt(shape)
+    scaled = shape + (statistic - mean) / deviation * sqrt(shape)
     return float(max(gammaincc(shape, max(scaled, 0.0)), LEAST_P))

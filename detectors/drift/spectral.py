@@ -14,6 +14,7 @@ from inferwatch.detectors.base import F32
 from inferwatch.detectors.drift.features import FeatureMap
 from inferwatch.detectors.drift.reference import Reference
 from inferwatch.detectors.drift.result import F64, Drift, abstain, canonical, checked, too_few
+from inferwatch.detectors.drift.scan import Distance
 from inferwatch.detectors.drift.spectrum import Spectrum, mean_norm
 
 KEPT = 128
@@ -94,11 +95,12 @@ class SpectralTest:
         total: F64 = rows.sum(axis=0)
         if reason := too_few(reference, new, self.min_rows):
             return abstain(reference, new, reason, total)
+        whitened = spectrum.whitened(total, len(new))
         witness = np.empty(len(new), np.float32)
         witness[order] = _witness(spectrum, rows)
         return Drift(
-            statistic=spectrum.statistic(total, len(new)),
-            p_value=spectrum.p_value(total, len(new), overdispersion=reference.dispersion),
+            statistic=spectrum.statistic(whitened, len(new)),
+            p_value=spectrum.p_value(whitened, len(new), overdispersion=reference.dispersion),
             effect=_effect(spectrum, rows),
             n_reference=len(reference.vectors),
             n_window=len(new),
@@ -106,11 +108,15 @@ class SpectralTest:
             total=total,
         )
 
-    def pooled(self, reference: Reference, total: F64, rows: int) -> float:
-        """Return the p-value of several windows together: ``total`` sums the features of ``rows`` rows; NaN if few."""
+    def pooled(self, reference: Reference, whitened: F64, rows: int) -> float:
+        """Return the p-value of several windows together from the sum of their ``Spectrum.whitened``; NaN if few."""
         if min(rows, len(reference.vectors)) < self.min_rows:
             return nan
-        return self.prepare(reference).p_value(total, rows, overdispersion=reference.dispersion)
+        return self.prepare(reference).p_value(whitened, rows, overdispersion=reference.dispersion)
+
+    def shift(self, reference: Reference, whitened: F64, rows: int) -> Distance:
+        """Return how far the mean of ``rows`` > 0 rows is from the reference."""
+        return self.prepare(reference).shift(whitened, rows, overdispersion=reference.dispersion)
 
     def _prepared(self, reference: Reference) -> Spectrum:
         vectors = np.ascontiguousarray(reference.vectors, np.float32)

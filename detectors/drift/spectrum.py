@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import nan
-from typing import Any
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
 from inferwatch.detectors.base import F32
 from inferwatch.detectors.drift.features import FeatureMap
-from inferwatch.detectors.drift.null import Moments, average, moments, tail
+from inferwatch.detectors.drift.null import Moments, average, mean_and_deviation, moments, tail
 from inferwatch.detectors.drift.result import F64
+from inferwatch.detectors.drift.scan import Distance
 
 MOST_FOLDS, ROWS_A_FOLD = 10, 25
 _LEAST_VARIANCE = 1e-9
@@ -96,20 +95,29 @@ class Spectrum:
             found.append(moments(held_out @ held_out.T))
         return cls(revision, len(rows), mapped, Whitening.of(rows, share), average(found), mean_norm(rows, mapped))
 
-    def statistic(self, total: F64, rows: int) -> float:
-        """Return ``d' (S + r I)^-1 d`` of the sum of the features of ``rows`` rows."""
-        d = self.whitening((total / rows)[None, :])[0]
-        return float(d @ d)
+    def whitened(self, total: F64, rows: int) -> F64:
+        """Return the sum of the (D,) coordinates of ``rows`` rows from the sum of their features."""
+        return self.whitening((total / rows)[None, :])[0] * rows if rows else np.zeros_like(total)
 
-    def p_value(self, total: F64, rows: int, *, overdispersion: float = 1.0) -> float:
-        """Return the p-value of the sum of the features of ``rows`` rows; NaN without rows.
+    def statistic(self, whitened: F64, rows: int) -> float:
+        """Return ``d' (S + r I)^-1 d`` of the sum of the coordinates of ``rows`` rows."""
+        return float(whitened @ whitened) / rows**2
+
+    def p_value(self, whitened: F64, rows: int, *, overdispersion: float = 1.0) -> float:
+        """Return the p-value of the sum of the coordinates of ``rows`` rows; NaN without rows.
 
         ``overdispersion`` says how much more the mean of a window varies than that of independent rows
         (``homogeneity.dispersion``). That of one window holds for any number of them pooled.
         """
         if not rows:
             return nan
-        return tail(self.statistic(total, rows), self.moments, rows / overdispersion, self.rows)
+        return tail(self.statistic(whitened, rows), self.moments, rows / overdispersion, self.rows)
+
+    def shift(self, whitened: F64, rows: int, *, overdispersion: float = 1.0) -> Distance:
+        """Return how far the mean of ``rows`` > 0 rows is, in units of the noise of one row in any direction."""
+        usual, error = mean_and_deviation(self.moments, rows / overdispersion, self.rows)
+        noise = overdispersion / rows + 1 / self.rows
+        return Distance(self.statistic(whitened, rows) - usual, error**2, noise)
 
 
 def mean_norm(rows: F64, mapped: FeatureMap) -> float:

@@ -90,14 +90,12 @@ _SETTINGS: dict[str, Any] = {
     "rules": [
         {
             "name": "input-drift",
-            "metric": "drift.input.p_value",
-            "when": "<= 0.002",
-            "for": "15m",
-            "resolve_when": "> 0.01",
+            "metric": "drift.input",
+            "false_alarms": "1 per 30d",
             "severity": "warning",
             "receivers": ["slack-support"],
             "title": "Customers ask about something new",
-            "description": "Two windows in a row differ from the reference more than one window in 500 does by chance.",
+            "description": "Inputs differ from the reference as they would by chance once in 30 days.",
         },
         {
             "name": "toxic-answers",

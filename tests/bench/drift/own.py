@@ -71,4 +71,5 @@ class Own:
 
     def pooled(self, total: F64, rows: int) -> float:
         """Return what ``tails`` does for one look, by the service's own way."""
-        return self._test.pooled(self._reference, total, rows)
+        whitened = self._test.prepare(self._reference).whitened(total, rows)
+        return self._test.pooled(self._reference, whitened, rows)

@@ -44,6 +44,8 @@ def totals(features: npt.NDArray[np.float32], rows: Rows, counts: Rows) -> F64:
 def recurrences(sums: F64, counts: Rows, size: timedelta, spans: Sequence[tuple[int, int]], tails: Tails) -> F64:
     """Return (windows,) recurrence in days at the end of each window, as ``scan`` finds it for one after the other.
 
+    Drifts that are over are not taken out: that only lessens evidence.
+
     Args:
         sums: (windows, D) sums of features.
         counts: (windows,) rows of each.

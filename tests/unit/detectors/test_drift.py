@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from inferwatch.detectors.base import F32
 from inferwatch.detectors.drift.classifier import ClassifierTest
 from inferwatch.detectors.drift.features import FourierFeatures, median_distance
-from inferwatch.detectors.drift.marginals import MarginalTest
 from inferwatch.detectors.drift.homogeneity import dispersion
+from inferwatch.detectors.drift.marginals import MarginalTest
 from inferwatch.detectors.drift.mmd import RandomFeatureMMD
 from inferwatch.detectors.drift.reference import Reference, require_revision
 from inferwatch.detectors.drift.result import LEAST_P, TwoSampleTest
@@ -75,7 +75,7 @@ def test_windows_whose_mix_of_topics_varies_are_overdispersed() -> None:
     varied = [window(60) for _ in range(40)]
     blocks = np.repeat(np.arange(40), 60)
     factor = dispersion(np.concatenate(varied), blocks.tolist(), 60)
-    totals = [spectrum.features(rows).sum(axis=0) for rows in varied]
+    totals = [spectrum.whitened(spectrum.features(rows).sum(axis=0), 60) for rows in varied]
     assert factor > 2
     assert dispersion(embeddings(rng, 3000), np.repeat(np.arange(50), 60).tolist(), 60) < 1.3
     plain, allowed = (

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from math import isnan, nan
+from math import isnan, nan, sqrt
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 from inferwatch.detectors.drift.multiplicity import benjamini_hochberg, recurrence_days
-from inferwatch.detectors.drift.null import Moments, tail
-from inferwatch.detectors.drift.scan import Summary, reach, scales, scan
+from inferwatch.detectors.drift.null import Moments, mean_and_deviation, tail
+from inferwatch.detectors.drift.scan import Distance, Summary, reach, scales, scan
 from inferwatch.schemas.windows import EPOCH, Window
 
 MINUTES = timedelta(minutes=5)
@@ -169,3 +169,45 @@ def test_unknown_p_values_are_no_tests() -> None:
     assert found[0] == pytest.approx(0.02)
     assert isnan(found[1])
     assert benjamini_hochberg([]) == []
+
+
+def p_value(total: np.ndarray[Any, Any], rows: int) -> float:
+    """The p-value of the mean of normal rows against a reference whose mean is 0 and known."""
+    return tail(float(((total / rows) ** 2).sum()), NORMAL, rows, 1e9)
+
+
+def shift(total: np.ndarray[Any, Any], rows: int) -> Distance:
+    usual, error = mean_and_deviation(NORMAL, rows, 1e9)
+    return Distance(float(((total / rows) ** 2).sum()) - usual, error**2, 1 / rows)
+
+
+def recurrences(means: list[Any], rows: int, seed: int, **given: Any) -> np.ndarray[Any, Any]:
+    """The recurrence at the end of each window of ``rows`` normal rows with these means."""
+    rng = np.random.default_rng(seed)
+    windows = [
+        left(place, rows, rows * mean + sqrt(rows) * rng.standard_normal(DIM)) for place, mean in enumerate(means)
+    ]
+    chosen = scales(MINUTES, MINUTES, 7)
+    return np.array(
+        [
+            scan(windows[max(0, place - 80) : place + 1], one.window.end, chosen, p_value, **given).recurrence
+            for place, one in enumerate(windows)
+        ]
+    )
+
+
+@pytest.mark.parametrize("rows", [60, 500])
+def test_a_drift_that_is_over_counts_no_longer(rows: int) -> None:
+    calm, strong = np.zeros(DIM), 0.8 * np.eye(DIM)[0]
+    found = recurrences([calm] * 64 + [strong] * 8 + [calm] * 64, rows, seed=rows, shift=shift)
+    assert found[:64].max() < 30
+    assert found[65:72].min() > 30
+    assert found[80:].max() < 3, "as many windows after its end as it lasted"
+
+
+def test_a_weak_drift_that_goes_on_is_not_taken_for_over() -> None:
+    weak = [0.09 * np.eye(DIM)[0]] * 300
+    plain = recurrences(weak, 100, seed=5)[80:] > 30
+    found = recurrences(weak, 100, seed=5, shift=shift)[80:] > 3
+    assert plain.mean() > 0.9
+    assert found[plain].mean() > 0.95
