@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from inferwatch.detectors.drift.homogeneity import TwoSampleTest
 from inferwatch.detectors.drift.reference import Reference
+from inferwatch.detectors.drift.result import TwoSampleTest
 from inferwatch.schemas.baselines import CANARY
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.settings import Settings

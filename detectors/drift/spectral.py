@@ -7,8 +7,10 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from hashlib import blake2b
 from math import nan
+from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from inferwatch.detectors.base import F32
 from inferwatch.detectors.drift.features import FeatureMap
@@ -17,6 +19,7 @@ from inferwatch.detectors.drift.result import F64, Drift, abstain, canonical, ch
 from inferwatch.detectors.drift.scan import Distance
 from inferwatch.detectors.drift.spectrum import Spectrum, mean_norm
 
+_threads: Any = threadpool_limits  # it has no types
 KEPT = 128
 """References kept ready, some 3 MB each."""
 _LEAST_VARIANCE = 1e-6
@@ -133,7 +136,9 @@ class SpectralTest:
             seed=int.from_bytes(digest.digest(), "big"),
         )
         revision = f"{type(self).__name__}-{digest.hexdigest()}"
-        return Spectrum.of(mapped(vectors), mapped, revision, ridge=self._ridge, seed=self._seed)
+        # Many small products: the threads of a second core would wait for one another longer than they would work.
+        with _threads(1, user_api="blas"):
+            return Spectrum.of(mapped(vectors), mapped, revision, ridge=self._ridge, seed=self._seed)
 
 
 def _witness(spectrum: Spectrum, rows: F64) -> F32:

@@ -18,7 +18,7 @@ from inferwatch.schemas.errors import Misconfigured
 if TYPE_CHECKING:
     from inferwatch.schemas.settings import Settings
     from inferwatch.streams.ports import Store
-    from inferwatch.streams.references import ReferenceInfo
+    from inferwatch.streams.references.stored import ReferenceInfo
 
 LAST = "last"
 
@@ -75,7 +75,7 @@ def report(
         f"{application}, {first:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC ({len(sides[0]):,} rows) against "
         f"{baseline.name} v{baseline.version} ({len(sides[1]):,} rows)"
     )
-    drifted = write(*sides, columns=columns, fields=compared, permutations=drift.permutations, about=about, path=path)
+    drifted = write(*sides, columns=columns, fields=compared, min_rows=drift.min_rows, about=about, path=path)
     click.echo(f"{path}: {about}")
     click.echo("\n".join(drifted) if drifted else "nothing has drifted")
 

@@ -12,8 +12,9 @@ from evidently.core.report import Context
 from evidently.legacy.renderers.html_widgets import CounterData, WidgetSize, counter, table_data
 
 from inferwatch.detectors.base import F32
-from inferwatch.detectors.drift.mmd import Drift, RandomFeatureMMD
 from inferwatch.detectors.drift.reference import Reference
+from inferwatch.detectors.drift.result import Drift
+from inferwatch.detectors.drift.spectral import SpectralTest
 from inferwatch.infra.evidently.stattests import LEVEL
 from inferwatch.infra.evidently.verdict import verdict
 
@@ -28,14 +29,12 @@ class EmbeddingDrift(SingleValueMetric):  # type: ignore[misc]
         column: holds a vector in each row, or nothing. Make it one of ``DataDefinition.list_columns``.
         text: the column of the texts that the vectors are of.
         level: a p-value at or below it fails the test.
-        permutations: relabellings drawn.
         min_rows: with fewer vectors on either side there is no number.
     """
 
     column: str
     text: str
     level: float = LEVEL
-    permutations: int = 999
     min_rows: int = 30
 
 
@@ -54,14 +53,12 @@ class EmbeddingDriftCalculation(SingleValueCalculation[EmbeddingDrift]):  # type
         old, new = _vectors(reference_data.as_dataframe()[self.metric.column]), _vectors(now[self.metric.column])
         there = [place for place, vector in enumerate(now[self.metric.column]) if vector is not None]
         reference = Reference("report", 1, "", self.metric.text, "", tuple(map(str, range(len(old)))), old)
-        drift = RandomFeatureMMD(permutations=self.metric.permutations, min_rows=self.metric.min_rows).compare(
-            reference, new
-        )
+        drift = SpectralTest(min_rows=self.metric.min_rows).compare(reference, new)
         result = self.result(drift.p_value)
         texts = now[self.metric.text].iloc[there].tolist()
         result.widget = [self._counters(drift), *self._examples(drift, texts)]
         if not drift.abstained:
-            said = f"effect {drift.effect:.3f}, kernel MMD of sentence vectors"
+            said = f"effect {drift.effect:.3f}, regularised two-sample test of sentence vectors"
             result.set_tests([verdict(self, self.display_name(), drift.p_value, self.metric.level, said)])
         return result
 

@@ -36,7 +36,7 @@ def write(
     *,
     columns: Sequence[str],
     fields: Sequence[str],
-    permutations: int,
+    min_rows: int,
     about: str,
     path: Path,
 ) -> list[str]:
@@ -47,7 +47,7 @@ def write(
         reference: those of the reference's period.
         columns: numbers, mixes and scores to compare; one with fewer than 30 values on a side is left out.
         fields: whose vectors to compare.
-        permutations: of the test of the vectors.
+        min_rows: fewest vectors on either side that are compared.
         about: what is compared with what, in one line.
         path: of the HTML file.
 
@@ -76,7 +76,7 @@ def write(
     described = [*scores, *(one.alias for one in descriptors)]
     parts: list[MetricOrContainer] = [
         ColumnDrift(columns=shown, about=about),
-        *(EmbeddingDrift(column=vector_column(field), text=field, permutations=permutations) for field in fields),
+        *(EmbeddingDrift(column=vector_column(field), text=field, min_rows=min_rows) for field in fields),
         DataDriftPreset(
             columns=shown,
             num_method=NUMBERS.name,

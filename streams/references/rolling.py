@@ -17,8 +17,8 @@ from __future__ import annotations
 import logging
 from datetime import datetime, timedelta
 
-from inferwatch.detectors.drift.homogeneity import TwoSampleTest
 from inferwatch.detectors.drift.reference import Reference
+from inferwatch.detectors.drift.result import TwoSampleTest
 from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.settings import DriftSettings
 from inferwatch.schemas.windows import ALL, EPOCH, Window

@@ -74,7 +74,7 @@ def configured(store: ClickHouseStore, tmp_path: Path) -> Path:
     store.close()
     config = tmp_path / "c.yaml"
     dsn = store.settings.dsn.get_secret_value()
-    config.write_text(f"store: {{dsn: '{dsn}'}}\ndrift: {{fields: [input], permutations: 99, window_rows: 80}}\n")
+    config.write_text(f"store: {{dsn: '{dsn}'}}\ndrift: {{fields: [input], window_rows: 80}}\n")
     return config
 
 

@@ -26,7 +26,7 @@ DAY = datetime(2026, 3, 1, tzinfo=UTC)
 RULE = {"name": "drift", "metric": "drift.input.p_value", "when": "<= 0.01", "min_events": 10}
 TREE: dict[str, Any] = {
     "windows": {"size": "10m", "allowed_lateness": "30s", "idle_timeout": "60s"},
-    "drift": {"fields": ["input"], "min_rows": 10, "reference_rows": 200, "permutations": 99},
+    "drift": {"fields": ["input"], "min_rows": 10, "reference_rows": 200},
     "segments": {"dimensions": ["prompt_version"]},
     "rules": [RULE],
 }
