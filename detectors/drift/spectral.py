@@ -23,6 +23,8 @@ _threads: Any = threadpool_limits  # it has no types
 KEPT = 128
 """References kept ready, some 3 MB each."""
 _LEAST_VARIANCE = 1e-6
+_DIGITS = 4
+"""Of a witness, after the point where the largest of the window is 1."""
 
 
 class SpectralTest:
@@ -145,7 +147,9 @@ def _witness(spectrum: Spectrum, rows: F64) -> F32:
     """Return how much nearer each row is to the other rows of the window than to the reference, (n,)."""
     coordinates = spectrum.whitening.quickly(rows)
     others = coordinates @ coordinates.sum(axis=0) - np.einsum("ij,ij->i", coordinates, coordinates)
-    found: F32 = others / np.float32(len(rows) - 1)
+    # Rounded, so that equal texts are equal whatever machine and library multiplied them.
+    scale = max(float(np.abs(others).max(initial=0.0)), _LEAST_VARIANCE)
+    found: F32 = (np.round(others / scale, _DIGITS) * (scale / (len(rows) - 1))).astype(np.float32)
     return found
 
 
