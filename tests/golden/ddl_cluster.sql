@@ -426,7 +426,7 @@ SELECT d.application AS application, d.field AS field, d.reference AS reference,
     d.encoder_revision AS encoder_revision, d.features AS features, d.window_start AS window_start,
     d.window_end AS window_end, max(d.revision) AS revision,
     argMax(d.rows, (d.revision, d.rows)) AS rows, argMax(d.sampled, (d.revision, d.rows)) AS sampled,
-    argMax(d.total, (d.revision, d.rows)) AS total
+    argMax(d.total, (d.revision, d.rows)) AS total, max(d.computed_at) AS computed_at
 FROM watch.drift_windows_raw AS d
 GROUP BY d.application, d.field, d.reference, d.reference_version, d.encoder_revision, d.features, d.window_start, d.window_end;
 

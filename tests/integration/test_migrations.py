@@ -74,8 +74,9 @@ def test_a_new_file_is_applied_alone(store_settings: StoreSettings, monkeypatch:
 def test_a_changed_retention_moves_the_ttl_of_the_tables_it_is_about(store_settings: StoreSettings) -> None:
     migrate(store_settings)
     done = migrate(with_retention(store_settings, embeddings_days=9_000))
-    assert len(done) == 1
+    assert len(done) == 2
     assert "embeddings_raw" in done[0]
+    assert "drift_windows_raw" in done[1]
     assert migrate(with_retention(store_settings, embeddings_days=9_000)) == []
     with open_store(store_settings) as store:
         ddl = store.query(

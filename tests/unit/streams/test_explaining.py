@@ -37,7 +37,7 @@ TEXTS = ("is the broken heater part of the recall", "recall of my broken heater"
 def fill(store: ClickHouseStore, build: Any, record: Any, **settings: Any) -> Settings:
     """Five windows of 80 rows; half of the last one, nearly all of them of prompt 8, is about a recall."""
     tree = TREE | settings
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(1)
     records = []
     for n in range(400):
         recalled = n >= 320 and n % 2 == 0
