@@ -15,14 +15,12 @@ The rivals are installed into an environment of their own (``rivals.txt``; some 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import statistics
 import subprocess
 import sys
 import time
-import venv
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +30,7 @@ from inferwatch.schemas.clock import SystemClock
 from inferwatch.schemas.settings import Settings
 from inferwatch.streams.pipeline import Pipeline
 from tests.bench.encoding import bare, describe
+from tests.bench.environment import environment
 from tests.bench.machine import RESULTS, machine, write
 from tests.bench.workloads import raw, records, stamped
 
@@ -39,33 +38,18 @@ HERE = Path(__file__).parent
 OWN = "inferwatch"
 
 
-def environment() -> Path:
-    """Return the Python of the rivals' environment, made where it is missing.
-
-    Raises:
-        RuntimeError: they no longer install; the last lines of pip say why.
-    """
-    wanted = HERE / "rivals.txt"
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "inferwatch"
-    folder = cache / f"rivals-{hashlib.sha256(wanted.read_bytes()).hexdigest()[:12]}"
-    python = folder / "bin" / "python"
-    if not (folder / "complete").exists():
-        print(f"installing the rivals into {folder}: once, a few minutes, some 6 GB (torch)", flush=True)
-        venv.create(folder, clear=True, with_pip=True)
-        command = [python, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
-        done = subprocess.run([*command, "-r", wanted], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError("the rivals do not install:\n" + "\n".join(done.stderr.splitlines()[-5:]))
-        (folder / "complete").touch()
-    return python
-
-
 class Rivals:
     """The process they run in."""
 
     def __init__(self, pairs: list[tuple[str, str]]) -> None:
         quiet = os.environ | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true"}
-        command = [environment(), "-W", "ignore", HERE / "rival_process.py", model_folder("bundled")]
+        command = [
+            environment("rivals", HERE / "rivals.txt", "some 6 GB (torch)"),
+            "-W",
+            "ignore",
+            HERE / "rival_process.py",
+            model_folder("bundled"),
+        ]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=quiet, text=True)
         self.about = self.ask(json.dumps(pairs))
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
 import tempfile
-import venv
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,9 +14,9 @@ from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
-import torch
 
 from inferwatch.detectors.base import F32
+from tests.bench.environment import environment
 
 HERE = Path(__file__).parent
 SAID = 2000
@@ -27,29 +25,8 @@ LIBRARIES = ("evidently", "alibi-detect")
 Answer = dict[str, Any]
 
 
-def environment() -> Path:
-    """Return the Python of the rivals' environment, made where it is missing.
-
-    torch, the largest of what they need, is taken from this project's packages: their folder comes last on the path.
-
-    Raises:
-        RuntimeError: they no longer install; the last lines of pip say why.
-    """
-    wanted = HERE / "rivals.txt"
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "inferwatch"
-    folder = cache / f"drift-rivals-{hashlib.sha256(wanted.read_bytes()).hexdigest()[:12]}"
-    python = folder / "bin" / "python"
-    if not (folder / "complete").exists():
-        print(f"installing the rivals into {folder}: once, a few minutes, some 1.5 GB", flush=True)
-        venv.create(folder, clear=True, with_pip=True)
-        command = [python, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
-        done = subprocess.run([*command, "-r", wanted], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError("the rivals do not install:\n" + "\n".join(done.stderr.splitlines()[-5:]))
-        own = next((folder / "lib").glob("python3*/site-packages"))
-        (own / "zz-shared.pth").write_text(f"{Path(torch.__file__).parents[1]}\n")
-        (folder / "complete").touch()
-    return python
+def _python() -> Path:
+    return environment("drift-rivals", HERE / "rivals.txt", "some 1.5 GB", with_our_torch=True)
 
 
 @dataclass(frozen=True)
@@ -69,7 +46,7 @@ class Process:
 
     def __init__(self, pool: Path, threads: int, libraries: Sequence[str] = LIBRARIES) -> None:
         quiet = os.environ | {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
-        command = [environment(), "-W", "ignore", HERE / "rival_process.py", pool, ",".join(libraries)]
+        command = [_python(), "-W", "ignore", HERE / "rival_process.py", pool, ",".join(libraries)]
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, env=quiet, text=True
@@ -114,7 +91,7 @@ class Rivals:
         self.versions: dict[str, str] = {}
         self.missing: dict[str, str] = {}
         try:
-            environment()
+            _python()
         except RuntimeError as error:
             self.missing = {"all": str(error)}
             return
