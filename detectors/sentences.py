@@ -8,7 +8,7 @@ Span = tuple[int, int]
 
 # Every alternative eats its whole run and never gives back, so hostile input (5 MB of dots) stays linear.
 _BREAK = re.compile(
-    r"""(?P<stop>[.!?…]++)["'”’»)\]*_]*+(?P<gap>\s*+)|[。！？｡।]++["'”’»」』)\]]*+\s*+|(?P<line>[^\S\n]*+\n\s*+)|[^\S\n]++"""
+    r"""(?P<stop>[.!?…]++)["'”’»)\]*_]*+(?P<gap>\s*+)|[。！？｡।]++["'”’»」』)\]]*+\s*+|(?P<line>\n\s*+)"""
 )
 _LAST_WORD = re.compile(r"[^\s(\[\"'“‘«]*$")
 _ABBREVIATION_LIST = (
@@ -45,8 +45,7 @@ def split_sentences(text: str, limit: int = 64) -> list[Span]:
             break
         if found.end() >= end or not _ends_sentence(text, found, start):
             continue
-        stop = found.start() + len(found.group().rstrip())
-        spans.append((start, stop))
+        spans.append((start, start + len(text[start : found.end()].rstrip())))
         start = found.end()
     spans.append((start, end))
     return spans
@@ -57,7 +56,7 @@ def _ends_sentence(text: str, found: re.Match[str], start: int) -> bool:
     if found["line"] is not None:
         return not goes_on or found["line"].count("\n") > 1
     if found["stop"] is None:
-        return not found.group().isspace()
+        return True
     if not found["gap"]:
         return False
     if "\n" in found["gap"]:

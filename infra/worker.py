@@ -11,8 +11,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 from aiohttp import web
+from threadpoolctl import threadpool_limits
 
 from inferwatch.detectors.base import Detector, Encoder
 from inferwatch.infra import memory
@@ -47,6 +49,8 @@ PAUSE = 1.0
 """Seconds between two looks for windows to close, and for notifications to send."""
 CLOSING_PARTITION = 0
 """Who owns this partition closes the windows and sends the alerts: Kafka's group gives it to one member at a time."""
+
+_threads: Any = threadpool_limits  # it has no types
 
 
 def thresholds(settings: Settings, detectors: Sequence[Detector]) -> dict[str, float]:
@@ -108,6 +112,8 @@ async def assemble(
         stack.callback(store.close)
         held = await asyncio.to_thread(References(store, clock).newest_revision)
         encoder, detectors = await asyncio.to_thread(models, settings, held)
+        # The encoder works on every core; numpy's own threads would spin beside it, and double what long texts cost.
+        stack.enter_context(_threads(1, user_api="blas"))
         limits = thresholds(settings, detectors)
         senders = receivers.build(settings, clock)
         stack.push_async_callback(receivers.close, senders)
@@ -117,6 +123,7 @@ async def assemble(
         pipeline = Pipeline(settings, encoder, detectors, timed, clock, telemetry)
         feedback = FeedbackIntake(settings, timed, clock)
         closer = Closer(settings, timed, clock, alerting, encoder.revision, limits, source, telemetry)
+        stack.enter_context(memory.settled())
         yield Parts(store, encoder, pipeline, feedback, closer, alerting, telemetry)
 
 

@@ -42,7 +42,7 @@ class KafkaSettings(Section):
     ssl_cafile: str | None = None
     ssl_certfile: str | None = None
     ssl_keyfile: str | None = None
-    batch_records: Positive = Field(default=256, description="Most records scored and inserted together.")
+    batch_records: Positive = Field(default=1024, description="Most records scored and inserted together.")
     batch_wait: Duration = Field(default=timedelta(milliseconds=500), description="Longest wait to fill a batch.")
     session_timeout: Duration = timedelta(seconds=45)
     max_poll_interval: Duration = timedelta(minutes=10)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 import numpy as np
@@ -12,11 +14,19 @@ import numpy as np
 from inferwatch.detectors.base import F32, Encoded, Encoder, encode_all
 
 
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """Texts that are encoded together: key -> place, and the vectors once they are there."""
+
+    keys: dict[bytes, int] = field(default_factory=dict)
+    done: Future[Encoded] = field(default_factory=Future)
+
+
 class CachedEncoder:
     """An encoder that asks ``inner`` once for each distinct text, with the last ``capacity`` vectors at hand.
 
     Memory is at most ``capacity * (dim * 4 + 3)`` bytes plus about 150 bytes a text, however long the texts are: their
-    128-bit hashes are the keys. Safe to call from several threads; calls take turns.
+    128-bit hashes are the keys. Safe to call from several threads: a text that another call is encoding is waited for.
 
     Attributes:
         hits: texts answered without ``inner``, repeats within one call included.
@@ -33,6 +43,7 @@ class CachedEncoder:
         self._vectors = np.empty((capacity, inner.dim), np.float32)
         self._chunks = np.empty(capacity, np.uint16)
         self._cut = np.empty(capacity, np.bool_)
+        self._under_way: dict[bytes, _Call] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -45,34 +56,57 @@ class CachedEncoder:
     def encode_all(self, texts: Sequence[str]) -> Encoded:
         """Return the vectors of ``texts``, and of how many chunks each was pooled."""
         keys = [blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts]
-        out = np.empty((len(texts), self.dim), np.float32)
-        chunks, cut = np.empty(len(texts), np.int64), np.empty(len(texts), np.bool_)
+        rows: dict[bytes, list[int]] = {}
+        for row, key in enumerate(keys):
+            rows.setdefault(key, []).append(row)
+        out = Encoded(
+            np.empty((len(texts), self.dim), np.float32), np.empty(len(texts), np.int64), np.empty(len(texts), np.bool_)
+        )
+        own, others = self._sort(rows, out)
+        if own.keys:
+            self._encode(own, [texts[rows[key][0]] for key in own.keys])
+            _fill(out, rows, own.keys, own)
+        for other, wanted in others.items():
+            _fill(out, rows, wanted, other)
         with self._lock:
-            known: list[int] = []
-            slots: list[int] = []
-            missing: dict[bytes, int] = {}  # key -> its place among the new vectors
-            new_texts: list[str] = []
-            new_rows: list[tuple[int, int]] = []
-            for row, key in enumerate(keys):
-                slot = self._slots.get(key)
-                if slot is not None:
+            self.hits += len(texts) - len(own.keys)
+        return out
+
+    def _sort(self, rows: Mapping[bytes, list[int]], out: Encoded) -> tuple[_Call, dict[_Call, list[bytes]]]:
+        """Fill in what is known; return what is to be encoded now, and what other calls encode at this moment."""
+        own, others = _Call(), dict[_Call, list[bytes]]()
+        known: list[int] = []
+        slots: list[int] = []
+        with self._lock:
+            for key, places in rows.items():
+                if (slot := self._slots.get(key)) is not None:
                     self._slots.move_to_end(key)
-                    known.append(row)
-                    slots.append(slot)
-                    continue
-                if key not in missing:
-                    missing[key] = len(new_texts)
-                    new_texts.append(texts[row])
-                new_rows.append((row, missing[key]))
-            out[known], chunks[known], cut[known] = self._vectors[slots], self._chunks[slots], self._cut[slots]
-            if new_texts:
-                new = encode_all(self.inner, new_texts)
-                rows, places = map(list, zip(*new_rows, strict=True))
-                out[rows], chunks[rows], cut[rows] = new.vectors[places], new.chunks[places], new.cut[places]
-                self._remember(list(missing), new)
-            self.hits += len(texts) - len(new_texts)
-            self.misses += len(new_texts)
-        return Encoded(out, chunks, cut)
+                    known += places
+                    slots += [slot] * len(places)
+                elif (other := self._under_way.get(key)) is not None:
+                    others.setdefault(other, []).append(key)
+                else:
+                    self._under_way[key] = own
+                    own.keys[key] = len(own.keys)
+            out.vectors[known], out.chunks[known], out.cut[known] = (
+                self._vectors[slots], self._chunks[slots], self._cut[slots],
+            )  # fmt: skip
+        return own, others
+
+    def _encode(self, call: _Call, texts: Sequence[str]) -> None:
+        try:
+            found = encode_all(self.inner, texts)
+            with self._lock:
+                self._remember(list(call.keys), found)
+                self.misses += len(texts)
+            call.done.set_result(found)
+        except BaseException as error:
+            call.done.set_exception(error)
+            raise
+        finally:
+            with self._lock:
+                for key in call.keys:
+                    del self._under_way[key]
 
     def _remember(self, keys: list[bytes], new: Encoded) -> None:
         keys, last = keys[-self.capacity :], slice(-self.capacity, None)
@@ -82,3 +116,11 @@ class CachedEncoder:
             self._slots[key] = slot
             taken.append(slot)
         self._vectors[taken], self._chunks[taken], self._cut[taken] = new.vectors[last], new.chunks[last], new.cut[last]
+
+
+def _fill(out: Encoded, rows: Mapping[bytes, list[int]], keys: Iterable[bytes], call: _Call) -> None:
+    """Copy the vectors of ``keys`` from what ``call`` encoded, once it has."""
+    found = call.done.result()
+    pairs = [(row, call.keys[key]) for key in keys for row in rows[key]]
+    into, places = map(list, zip(*pairs, strict=True))
+    out.vectors[into], out.chunks[into], out.cut[into] = found.vectors[places], found.chunks[places], found.cut[places]

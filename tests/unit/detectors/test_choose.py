@@ -44,6 +44,13 @@ def test_the_faster_one_is_taken_and_never_the_static_tier(models: Path, monkeyp
         assert f"{quick} 200/s" in found.reason
 
 
+def test_of_backends_about_as_fast_the_one_whose_vectors_are_a_function_of_the_text_is_taken(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choose, "short_rate", lambda encoder: 109 if encoder.backend == "torch" else 100)
+    assert chosen(models).encoder.backend == "onnx-int8"
+
+
 def test_rates_are_measured(models: Path) -> None:
     assert min(chosen(models).rates.values()) > 5
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -88,10 +89,12 @@ class Counting:
 
     revision, family, dim = "counting", "counting", 2
 
-    def __init__(self) -> None:
+    def __init__(self, before: Callable[[], object] = lambda: None) -> None:
         self.asked: list[str] = []
+        self.before = before
 
     def encode(self, texts: Sequence[str]) -> F32:
+        self.before()
         self.asked += texts
         return np.array([[len(text), hash(text) % 97] for text in texts], np.float32)
 
@@ -134,6 +137,25 @@ def test_threads_share_the_cache() -> None:
     assert sorted(inner.asked) == sorted(texts)
     for vectors in found:
         np.testing.assert_array_equal(vectors, found[0])
+
+
+def test_calls_with_other_texts_do_not_wait_for_one_another() -> None:
+    cached = CachedEncoder(Counting(threading.Barrier(2, timeout=10).wait), 100)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(cached.encode, (["a"], ["bb"]))
+    np.testing.assert_array_equal(np.concatenate([first, second]), Counting().encode(["a", "bb"]))
+
+
+def test_a_text_that_could_not_be_encoded_is_tried_again_by_the_next_call() -> None:
+    def fail() -> None:
+        raise MemoryError
+
+    inner = Counting(fail)
+    cached = CachedEncoder(inner, 100)
+    with pytest.raises(MemoryError):
+        cached.encode(["a"])
+    inner.before = lambda: None
+    np.testing.assert_array_equal(cached.encode(["a"]), inner.encode(["a"]))
 
 
 def test_settings_decide_model_and_cache() -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+
+from inferwatch.infra import memory
 
 SCRIPT = """
 import threading
@@ -32,3 +35,10 @@ print(before - resident())
 def test_what_threads_freed_is_given_back() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=60)
     assert float(done.stdout) > 20, done.stdout
+
+
+def test_what_is_there_is_out_of_the_search_for_cycles_and_back_in_it_after() -> None:
+    before = len(gc.get_objects())
+    with memory.settled():
+        assert len(gc.get_objects()) < before / 10
+    assert len(gc.get_objects()) > before * 0.9
