@@ -145,7 +145,12 @@ class DriftSettings(Section):
     min_rows: int = Field(
         default=30, ge=10, description="Fewer rows have no drift number, in a window or in several pooled."
     )
-    reference_rows: int = Field(default=1000, ge=50)
+    reference_rows: int = Field(
+        default=5000,
+        ge=50,
+        description="Most vectors of a reference. The first windows are frozen when so many are there, or after a day "
+        "when there are 1,000.",
+    )
     scales: int = Field(
         default=7,
         ge=1,

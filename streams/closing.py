@@ -93,7 +93,7 @@ class Closer:
         self._alerting = alerting
         self._thresholds = thresholds
         self._blind = BlindWatch(store, settings.windows, list(thresholds))
-        references = References(store, clock, settings)
+        self._references = references = References(store, clock, settings)
         self._keeper = Keeper(store, references, settings, encoder_revision, clock)
         explainer = Explainer(store, settings.segments.dimensions, texts=settings.privacy.store_text)
         self._drift = DriftWatch(
@@ -282,13 +282,14 @@ class Closer:
         metrics = aggregate(self._store, window, self._settings.segments, self._thresholds)
         metrics += self._opinions(window, metrics)
         totals = {metric.series.application: metric.total for metric in metrics if metric.series.dimension == ALL}
-        if not late:
-            self._keeper.keep(window, sorted(totals))
         series = {metric.series: metric.total for metric in metrics}
-        metrics += shared(self._drift.measure(window, totals, revision))
+        with self._references.promotions.once():
+            if not late:
+                self._keeper.keep(window, sorted(totals))
+            metrics += shared(self._drift.measure(window, totals, revision))
+            metrics += shared(self._scalars.measure(window, series))
         for application in sorted(totals):
             metrics += self._canary.measure(window, application)
-        metrics += shared(self._scalars.measure(window, series))
         metrics += self._blind.measure(window, totals)
         return publication(window, revision, sum(totals.values()), metrics)
 

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from math import nan
 from typing import Any
 
 import numpy as np
 
+from inferwatch.detectors.base import F32
 from inferwatch.detectors.drift.reference import Reference, require_revision
+from inferwatch.detectors.drift.result import Drift
 from inferwatch.detectors.drift.scan import Summary, reach, scales, scan
 from inferwatch.detectors.drift.spectral import SpectralTest
+from inferwatch.detectors.drift.spectrum import Spectrum
 from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.rules import OF_DRIFT
 from inferwatch.schemas.settings import DriftSettings, WindowSettings
 from inferwatch.schemas.windows import SeriesKey, Window
-from inferwatch.streams.drift_sample import drift_sample
+from inferwatch.streams.drift_sample import drift_samples
 from inferwatch.streams.drift_windows import Left, earlier_summaries, store_summaries
 from inferwatch.streams.explaining import WORTH_EXPLAINING, WORTH_EXPLAINING_DAYS, Explainer
 from inferwatch.streams.ports import Store
 from inferwatch.streams.references import References, vectors_of
 
 EXAMPLES = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """One field of one application's window beside its reference: ``total`` rows, of which ``ids`` were looked at."""
+
+    reference: Reference
+    total: int
+    ids: Sequence[str]
+    vectors: F32
+    drift: Drift
+    spectrum: Spectrum
 
 
 class DriftWatch:
@@ -69,52 +84,72 @@ class DriftWatch:
             StoreUnavailable: call again; the same window gives the same numbers.
         """
         found: list[WindowMetric] = []
-        left: list[Left] = []
+        measured: list[Measured] = []
         for application, total in sorted(totals.items()):
-            for field in self._settings.fields:
-                reference = self._references.choose(window, application, field, self._revision)
-                if reference is None:
-                    detail: dict[str, object] = {"abstained": "no reference of this encoder revision"}
-                    found += _metrics(window, application, field, {}, 0, total, detail)
-                    continue
-                metrics, summary = self._compare(window, total, reference)
-                found += metrics
-                left.append(summary)
+            chosen = {
+                field: self._references.choose(window, application, field, self._revision)
+                for field in self._settings.fields
+            }
+            measured += self._measured(window, total, [one for one in chosen.values() if one is not None])
+            for field in (field for field, reference in chosen.items() if reference is None):
+                detail: dict[str, object] = {"abstained": "no reference of this encoder revision"}
+                found += _metrics(window, application, field, {}, 0, total, detail)
+        compared = [(one.reference, one.spectrum.revision) for one in measured]
+        earlier = earlier_summaries(self._store, compared, window, reach(self._scales))
+        left: list[Left] = []
+        for one, before in zip(measured, earlier, strict=True):
+            now = Summary(window, one.drift.n_window, one.drift.total)
+            found += self._judged(window, one, [*before, now])
+            left.append(Left(one.reference, one.spectrum.revision, now))
         store_summaries(self._store, left, revision, totals, self._clock.now())
         return found
 
-    def _compare(self, window: Window, total: int, reference: Reference) -> tuple[list[WindowMetric], Left]:
-        require_revision(reference, self._revision)
-        sample = drift_sample(self._store, window, reference, self._settings.window_rows)
-        vectors = vectors_of(sample) if sample.num_rows else np.empty((0, reference.vectors.shape[1]), np.float32)
-        drift = self._test.compare(reference, vectors)
-        spectrum = self._test.prepare(reference)
-        features = spectrum.revision
-        now = Summary(window, drift.n_window, drift.total)
-        earlier = earlier_summaries(self._store, reference, features, window, reach(self._scales))
+    def _measured(self, window: Window, total: int, references: Sequence[Reference]) -> list[Measured]:
+        """Compare the rows of one application with its references, one a field."""
+        for reference in references:
+            require_revision(reference, self._revision)
+        if not references:
+            return []
+        fields = [reference.field for reference in references]
+        samples = drift_samples(
+            self._store, window, references[0].application, fields, self._revision, self._settings.window_rows
+        )
+        found = []
+        for reference in references:
+            sample = samples[reference.field]
+            vectors = vectors_of(sample) if sample.num_rows else np.empty((0, reference.vectors.shape[1]), np.float32)
+            drift, spectrum = self._test.compare(reference, vectors), self._test.prepare(reference)
+            ids = tuple(map(str, sample["id"].to_pylist()))
+            found.append(Measured(reference, total, ids, vectors, drift, spectrum))
+        return found
+
+    def _judged(self, window: Window, one: Measured, summaries: Sequence[Summary]) -> list[WindowMetric]:
+        """Return the numbers of one series; ``summaries`` are of the windows before, and of this one."""
+        reference, drift = one.reference, one.drift
         tail, shift = partial(self._test.pooled, reference), partial(self._test.shift, reference)
-        seen = [replace(one, total=spectrum.whitened(one.total, one.rows)) for one in (*earlier, now)]
+        whitened = one.spectrum.all_whitened(
+            np.stack([each.total for each in summaries]), np.array([each.rows for each in summaries])
+        )
+        seen = [replace(each, total=total) for each, total in zip(summaries, whitened, strict=True)]
         evidence = scan(seen, window.end, self._scales, tail, shift)
         detail: dict[str, Any] = {"reference": f"{reference.name} v{reference.version}"}
         detail["n_reference"] = drift.n_reference
         if not np.isnan(drift.statistic):
             newest = np.argsort(-drift.witness, kind="stable")[:EXAMPLES]
-            ids = sample["id"].to_pylist()
-            detail |= {"statistic": drift.statistic, "examples": [ids[row] for row in newest]}
+            detail |= {"statistic": drift.statistic, "examples": [one.ids[row] for row in newest]}
             if drift.p_value < WORTH_EXPLAINING or evidence.recurrence > WORTH_EXPLAINING_DAYS:
-                named = list(map(str, ids))
                 detail |= self._explainer.detail(
-                    window, reference.application, reference.field, reference, named, vectors
+                    window, reference.application, reference.field, reference, one.ids, one.vectors
                 )
         values = {"p_value": drift.p_value, "effect": drift.effect}
         judged = detail | ({"abstained": drift.abstained} if drift.abstained else {})
-        metrics = _metrics(window, reference.application, reference.field, values, drift.n_window, total, judged)
+        metrics = _metrics(window, reference.application, reference.field, values, drift.n_window, one.total, judged)
         over_time = detail | {"since": evidence.since.isoformat(), "p_value": evidence.p_value}
         if np.isnan(evidence.recurrence):
             over_time |= {"abstained": drift.abstained or "too few windows before the last look"}
         values = {"recurrence": evidence.recurrence}
-        metrics += _metrics(window, reference.application, reference.field, values, evidence.rows, total, over_time)
-        return metrics, Left(reference, features, now)
+        metrics += _metrics(window, reference.application, reference.field, values, evidence.rows, one.total, over_time)
+        return metrics
 
 
 def _metrics(

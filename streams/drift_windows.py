@@ -9,12 +9,15 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from inferwatch.detectors.drift.reference import Reference
 from inferwatch.detectors.drift.scan import Summary
 from inferwatch.schemas.windows import Window
 from inferwatch.streams.ports import Store
 from inferwatch.streams.rows import INSTANT
+
+_KEY = ("application", "field", "reference", "reference_version", "encoder_revision", "features")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,39 +60,48 @@ def store_summaries(
     store.insert("drift_windows_raw", stamped, token=f"drift/{content}")
 
 
-def earlier_summaries(
-    store: Store, reference: Reference, features: str, window: Window, back: timedelta
-) -> list[Summary]:
-    """Return the summaries of windows that ended within ``back`` before the end of ``window``, as first published.
+Compared = tuple[Reference, str]
+"""A reference, and the name of its feature map."""
 
-    Later revisions are left out: whether one is there depends on when one looks. Of several rows of one window, which
-    two closers may have left, the one that had seen most counts.
+
+def earlier_summaries(
+    store: Store, compared: Sequence[Compared], window: Window, back: timedelta
+) -> list[list[Summary]]:
+    """Return of each of ``compared`` the summaries of windows that ended within ``back`` before the end of ``window``.
+
+    They are as first published: whether a later revision is there depends on when one looks. Of several rows of one
+    window, which two closers may have left, the one that had seen most counts.
     """
+    if not compared:
+        return []
     found = store.query(
-        "SELECT window_start, window_end, argMax(d.sampled, d.rows) AS sampled, argMax(d.total, d.rows) AS total "
-        "FROM drift_windows_raw AS d WHERE application = {application:String} AND field = {field:String} "
-        "AND reference = {reference:String} AND reference_version = {version:UInt32} "
-        "AND encoder_revision = {encoder:String} AND features = {features:String} AND revision = 0 "
+        "SELECT application, field, reference, reference_version, encoder_revision, features, "
+        "window_start, window_end, argMax(d.sampled, d.rows) AS sampled, argMax(d.total, d.rows) AS total "
+        "FROM drift_windows_raw AS d WHERE application IN {applications:Array(String)} "
+        "AND features IN {features:Array(String)} AND revision = 0 "
         "AND window_end > {since:DateTime64(3, 'UTC')} AND window_end <= {until:DateTime64(3, 'UTC')} "
         "AND toUnixTimestamp64Milli(window_end) - toUnixTimestamp64Milli(window_start) = {size:Int64} "
         "AND NOT (window_start = {start:DateTime64(3, 'UTC')} AND window_end = {until:DateTime64(3, 'UTC')}) "
-        "GROUP BY window_start, window_end ORDER BY window_start, window_end",
+        "GROUP BY 1, 2, 3, 4, 5, 6, window_start, window_end ORDER BY window_start, window_end",
         {
-            "application": reference.application,
-            "field": reference.field,
-            "reference": reference.name,
-            "version": reference.version,
-            "encoder": reference.encoder_revision,
-            "features": features,
+            "applications": sorted({reference.application for reference, _ in compared}),
+            "features": sorted({features for _, features in compared}),
             "since": window.end - back,
             "start": window.start,
             "until": window.end,
             "size": window.size // timedelta(milliseconds=1),
         },
-    ).to_pylist()
+    )
+    totals = np.split(
+        pc.list_flatten(found["total"]).to_numpy(), np.cumsum(pc.list_value_length(found["total"]).to_numpy())[:-1]
+    )
+    by_key: dict[tuple[object, ...], list[Summary]] = {}
+    for row, total in zip(found.drop_columns(["total"]).to_pylist(), totals, strict=False):
+        one = Summary(Window(row["window_start"], row["window_end"]), row["sampled"], total)
+        by_key.setdefault(tuple(row[name] for name in _KEY), []).append(one)
     return [
-        Summary(Window(row["window_start"], row["window_end"]), row["sampled"], np.asarray(row["total"], np.float64))
-        for row in found
+        by_key.get((of.application, of.field, of.name, of.version, of.encoder_revision, features), [])
+        for of, features in compared
     ]
 
 

@@ -12,7 +12,7 @@ from inferwatch.detectors.drift.reference import Reference
 from inferwatch.schemas.errors import NotFound
 from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import ALL, SeriesKey, Window
-from inferwatch.streams.drift_sample import drift_sample
+from inferwatch.streams.drift_sample import drift_samples
 from inferwatch.streams.explaining import Explained, Explainer
 from inferwatch.streams.ports import Store
 from inferwatch.streams.references import vectors_of
@@ -76,7 +76,10 @@ def explain(store: Store, settings: Settings, alert: Fired) -> Explained:
     """
     scope = {"application": alert.series.application, "start": alert.window.start, "end": alert.window.end}
     reference = _reference(store, alert, scope)
-    sample = drift_sample(store, alert.window, reference, settings.drift.window_rows)
+    sample = drift_samples(
+        store, alert.window, reference.application, (alert.field,), reference.encoder_revision,
+        settings.drift.window_rows,
+    )[alert.field]  # fmt: skip
     if sample.num_rows < 2:
         raise NotFound(
             f"alert {alert.alert_id}: the vectors of its window are not in the store; they are kept for "

@@ -7,6 +7,7 @@ from functools import cached_property
 from math import nan
 
 import numpy as np
+import numpy.typing as npt
 from scipy.linalg import solve_triangular
 
 from inferwatch.detectors.base import F32
@@ -17,6 +18,34 @@ from inferwatch.detectors.drift.scan import Distance
 
 MOST_FOLDS, ROWS_A_FOLD = 10, 25
 _LEAST_VARIANCE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """How many rows there are, and the sums of their distances from ``origin`` and of the products of those."""
+
+    rows: int
+    origin: F64
+    total: F64
+    products: F64
+
+    @classmethod
+    def of(cls, rows: F64) -> Sums:
+        origin = rows.mean(axis=0)
+        return cls(len(rows), origin, np.zeros_like(origin), (rows - origin).T @ (rows - origin))
+
+    def without(self, rows: F64) -> Sums:
+        """Return the sums without some of the rows: a fold costs its own rows, not all the others."""
+        less = rows - self.origin
+        return Sums(self.rows - len(rows), self.origin, self.total - less.sum(axis=0), self.products - less.T @ less)
+
+    @property
+    def mean(self) -> F64:
+        return self.origin + self.total / self.rows
+
+    @property
+    def covariance(self) -> F64:
+        return (self.products - np.outer(self.total, self.total / self.rows)) / (self.rows - 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,14 +60,13 @@ class Whitening:
     root: F64 | None
 
     @classmethod
-    def of(cls, rows: F64, share: float | None) -> Whitening:
-        centre = rows.mean(axis=0)
+    def of(cls, sums: Sums, share: float | None) -> Whitening:
         if share is None:
-            return cls(centre, None)
-        centred = rows - centre
-        covariance = centred.T @ centred / (len(rows) - 1)
+            return cls(sums.mean, None)
+        covariance = sums.covariance
         added = max(share * float(np.trace(covariance)), _LEAST_VARIANCE)
-        return cls(centre, np.linalg.cholesky(covariance + added * np.eye(len(covariance))))
+        root = np.asarray(np.linalg.cholesky(covariance + added * np.eye(len(covariance))), np.float64)
+        return cls(sums.mean, root)
 
     @cached_property
     def inverse(self) -> F32:
@@ -88,16 +116,23 @@ class Spectrum:
         what sampling does to it. So a larger reference shows more directions.
         """
         share = None if ridge is None else ridge / len(rows)
+        sums = Sums.of(rows)
         order = np.random.default_rng(seed).permutation(len(rows))
         found = []
         for fold in np.array_split(order, min(MOST_FOLDS, max(2, len(rows) // ROWS_A_FOLD))):
-            held_out = Whitening.of(np.delete(rows, fold, axis=0), share)(rows[fold])
+            held_out = Whitening.of(sums.without(rows[fold]), share)(rows[fold])
             found.append(moments(held_out @ held_out.T))
-        return cls(revision, len(rows), mapped, Whitening.of(rows, share), average(found), mean_norm(rows, mapped))
+        return cls(revision, len(rows), mapped, Whitening.of(sums, share), average(found), mean_norm(rows, mapped))
 
     def whitened(self, total: F64, rows: int) -> F64:
         """Return the sum of the (D,) coordinates of ``rows`` rows from the sum of their features."""
-        return self.whitening((total / rows)[None, :])[0] * rows if rows else np.zeros_like(total)
+        found: F64 = self.all_whitened(total[None, :], np.array([rows]))[0]
+        return found
+
+    def all_whitened(self, totals: F64, rows: npt.NDArray[np.int64]) -> F64:
+        """Return the (k, D) sums of the coordinates of k times (k,) rows from the sums of their features, at once."""
+        means = np.where(rows[:, None] > 0, totals / np.maximum(rows, 1)[:, None], self.whitening.centre)
+        return self.whitening(means) * rows[:, None]
 
     def statistic(self, whitened: F64, rows: int) -> float:
         """Return ``d' (S + r I)^-1 d`` of the sum of the coordinates of ``rows`` rows."""

@@ -29,6 +29,10 @@ LOOKBACK = timedelta(days=30)
 """How long before it took over the first row with a value is looked for: a canary may have run that long."""
 
 
+Place = tuple[str, str]
+"""Application and dimension."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deploy:
     """``value`` had more than half of an application's rows for the first time in the window that starts ``at``.
@@ -70,14 +74,13 @@ class Deploys:
 
     def look(self, window: Window, applications: Sequence[str], revision: str) -> None:
         """Note what took over in ``window`` and freeze what was before it; adopt what took over earlier, if wanted."""
-        if self._settings.on_deploy == "off":
+        if self._settings.on_deploy == "off" or not self._settings.deploy_dimensions:
             return
+        known, leaders = self._known(window.start), self._leaders(window)
         for dimension in self._settings.deploy_dimensions:
-            known = self._known(dimension, window.start)
-            leaders = self._leaders(window, dimension)
             for application in applications:
-                before = known.get(application, [])
-                leader = leaders.get(application, "")
+                before = known.get((application, dimension), [])
+                leader = leaders.get((application, dimension), "")
                 if leader and all(one.value != leader for one in before):
                     deploy = self._deploy(window, application, dimension, leader, before)
                     if deploy.previous:
@@ -88,29 +91,32 @@ class Deploys:
                     for field in self._settings.fields:
                         self._adopt(before[-1], window, field, revision)
 
-    def _known(self, dimension: str, until: datetime) -> dict[str, list[Deploy]]:
-        """Return application -> its deploys before ``until``, the last at the end."""
+    def _known(self, until: datetime) -> dict[Place, list[Deploy]]:
+        """Return the deploys before ``until``, the last at the end."""
         rows = self._store.query(
             "SELECT application, dimension, value, previous, at, first_seen FROM deploys "
-            "WHERE dimension = {dimension:String} AND at < {until:DateTime64(3, 'UTC')} ORDER BY at, value",
-            {"dimension": dimension, "until": until},
+            "WHERE at < {until:DateTime64(3, 'UTC')} ORDER BY at, value",
+            {"until": until},
         )
-        found: dict[str, list[Deploy]] = {}
+        found: dict[Place, list[Deploy]] = {}
         for row in rows.to_pylist():
-            found.setdefault(row["application"], []).append(Deploy(**row))
+            found.setdefault((row["application"], row["dimension"]), []).append(Deploy(**row))
         return found
 
-    def _leaders(self, window: Window, dimension: str) -> dict[str, str]:
-        """Return application -> the value that more than half of its rows in ``window`` have, if it has enough."""
+    def _leaders(self, window: Window) -> dict[Place, str]:
+        """Return the value that more than half of an application's rows in ``window`` have, if it has enough."""
+        dimensions = self._settings.deploy_dimensions
+        pairs = ", ".join(f"('{one}', toString({segment_expression(one)}))" for one in dimensions)
         rows = self._store.query(
-            "SELECT application, value, n, sum(n) OVER (PARTITION BY application) AS total FROM ("
-            f"SELECT application, {segment_expression(dimension)} AS value, count() AS n FROM inferences "
-            f"WHERE {IN_WINDOW} GROUP BY application, value) "
-            "ORDER BY application, n DESC, value LIMIT 1 BY application",
+            "SELECT application, dimension, value, n, sum(n) OVER (PARTITION BY application, dimension) AS total FROM ("
+            "SELECT application, pair.1 AS dimension, pair.2 AS value, count() AS n FROM ("
+            f"SELECT application, arrayJoin([{pairs}]) AS pair FROM inferences WHERE {IN_WINDOW}"
+            ") GROUP BY application, dimension, value) "
+            "ORDER BY application, dimension, n DESC, value LIMIT 1 BY application, dimension",
             {"start": window.start, "end": window.end},
         ).to_pylist()
         enough = [row for row in rows if row["n"] >= self._settings.min_rows and row["n"] > MAJORITY * row["total"]]
-        return {row["application"]: str(row["value"]) for row in enough}
+        return {(row["application"], row["dimension"]): str(row["value"]) for row in enough}
 
     def _deploy(self, window: Window, application: str, dimension: str, value: str, before: Sequence[Deploy]) -> Deploy:
         first = self._store.query(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
 from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.settings import DriftSettings
@@ -10,11 +11,13 @@ from inferwatch.schemas.windows import EPOCH, Window
 from inferwatch.streams.ports import Store
 from inferwatch.streams.references.promotions import Promotion
 from inferwatch.streams.references.references import References
-from inferwatch.streams.references.sampling import Scope, revisions, start_of_last
+from inferwatch.streams.references.sampling import Scope, revisions, start_of_first, start_of_last
 
 logger = logging.getLogger(__name__)
 
 NAME = "first-windows"
+ENOUGH, WAIT = 1000, timedelta(days=1)
+"""Where traffic is thin: a reference of so many rows, after so long, is better than none for weeks."""
 PATIENCE = 4
 """What speaks against the rows delays the freeze until there are this many times ``drift.reference_rows`` of them."""
 
@@ -24,6 +27,8 @@ def freeze_first(
     revision: str,
 ) -> None:  # fmt: skip
     """Freeze the latest ``drift.reference_rows`` vectors before ``window`` and promote them from it on, if need be.
+
+    A day after the first of them fewer will do, if they are at least 1,000.
 
     While they are not homogeneous, or one text is too many of them, nothing is frozen: the start of a service is
     often its test, and the next windows push it out of the latest rows. A service that never is of one kind gets its
@@ -37,6 +42,9 @@ def freeze_first(
     since = references.promotions.retired_from(application, field, window.start) or EPOCH
     scope = Scope(application, field, since, window.start, revision)
     start = start_of_last(store, scope, settings.reference_rows)
+    if start is None and start_of_last(store, scope, ENOUGH) is not None:
+        first = start_of_first(store, scope)
+        start = first if first is not None and window.start - first >= WAIT else None
     if start is None:
         return
     latest = Scope(application, field, start, window.start, revision)

@@ -31,12 +31,8 @@ class Keeper:
         """Do what is due before a window that was never published is measured; doing it again changes nothing."""
         fields = self._settings.fields
         if self._settings.auto_reference:
-            there = self._references.promotions.places(self._revision, window.start)
             for application, field in ((one, field) for one in applications for field in fields):
-                if (application, field) not in there:
-                    freeze_first(
-                        self._store, self._references, self._settings, window, application, field, self._revision
-                    )
+                freeze_first(self._store, self._references, self._settings, window, application, field, self._revision)
         if self._settings.reference == "rolling":
             for application, field in ((one, field) for one in applications for field in fields):
                 self._rolling.roll(window, application, field, self._revision)

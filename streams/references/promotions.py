@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 
@@ -14,6 +17,9 @@ from inferwatch.streams.rows import INSTANT
 
 ROLLING = "rolling"
 """Origin of the references that follow the traffic; see ``rolling``."""
+
+Places = dict[tuple[str, str], list[dict[str, Any]]]
+"""(application, field) -> promotions as they are stored, what counts first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +44,28 @@ class Promotions:
         self._store = store
         self._clock = clock
         self._versions = versions
+        self._seen: dict[tuple[str, datetime], Places] | None = None
+
+    @contextmanager
+    def once(self) -> Iterator[None]:
+        """Within, promotions are read once for each event time, and again after ``add``: a window asks many times."""
+        self._seen = {}
+        try:
+            yield
+        finally:
+            self._seen = None
 
     def until(self, application: str, field: str, revision: str, at: datetime) -> list[Promotion]:
         """Return what has been promoted for event times up to ``at``, what counts first; of one encoder revision.
 
-        A retirement belongs to no revision, and ends the list: what was promoted before it counts no more.
+        Of what is older than the last promotion of its kind, rolling or not, nothing is told. A retirement belongs to
+        no revision, and ends the list: what was promoted before it counts no more.
         """
-        found = self._store.query(
-            "SELECT name, version, effective_from, origin, encoder_revision FROM promotions "
-            "WHERE application = {application:String} AND field = {field:String} "
-            "AND effective_from <= {at:DateTime64(3, 'UTC')} AND encoder_revision IN ('', {revision:String}) "
-            "ORDER BY effective_from DESC, promoted_at DESC, name, version",
-            {"application": application, "field": field, "at": at, "revision": revision},
-        ).to_pylist()
+        seen = {} if self._seen is None else self._seen
+        if (revision, at) not in seen:
+            seen[revision, at] = self._read(revision, at, None if self._seen is not None else (application, field))
         promotions = []
-        for row in found:
+        for row in seen[revision, at].get((application, field), ()):
             if row["version"] == 0:
                 break
             # Promotions that are older than the column do not say of which encoder they are.
@@ -63,18 +76,21 @@ class Promotions:
                 promotions.append(Promotion(row["name"], row["version"], row["effective_from"], row["origin"]))
         return promotions
 
-    def places(self, revision: str, at: datetime) -> set[tuple[str, str]]:
-        """Return (application, field) of which something surely counts at event time ``at``, of all of them at once.
-
-        Where a retirement or a promotion without an encoder makes it doubtful, ``until`` knows.
-        """
+    def _read(self, revision: str, at: datetime, place: tuple[str, str] | None) -> Places:
+        """Return (application, field) -> what counts first at ``at``; of all of them where ``place`` is None."""
+        only = "" if place is None else "AND application = {application:String} AND field = {field:String} "
+        application, field = place or ("", "")
         found = self._store.query(
-            "SELECT application, field FROM promotions WHERE effective_from <= {at:DateTime64(3, 'UTC')} "
-            "GROUP BY application, field HAVING maxIf(effective_from, encoder_revision = {revision:String}) > "
-            "maxIf(effective_from, version = 0) AND countIf(encoder_revision = {revision:String}) > 0",
-            {"at": at, "revision": revision},
+            "SELECT application, field, name, version, effective_from, origin, encoder_revision FROM promotions "
+            "WHERE effective_from <= {at:DateTime64(3, 'UTC')} AND encoder_revision IN ('', {revision:String}) "
+            f"{only}ORDER BY effective_from DESC, promoted_at DESC, name, version "
+            f"LIMIT 1 BY application, field, origin = '{ROLLING}', if(encoder_revision = '', (name, version), ('', 0))",
+            {"application": application, "field": field, "at": at, "revision": revision},
         ).to_pylist()
-        return {(row["application"], row["field"]) for row in found}
+        places: Places = {}
+        for row in found:
+            places.setdefault((row["application"], row["field"]), []).append(row)
+        return places
 
     def ever(self, application: str, field: str, name: str, revision: str) -> bool:
         """Return whether a version of this name has been promoted, at whatever event time."""
@@ -119,6 +135,8 @@ class Promotions:
         )
         what = f"{application}/{field}/{promotion.name}/{promotion.version}"
         self._store.insert("promotions_raw", table, token=f"promotion/{what}/{now.isoformat()}")
+        if self._seen is not None:
+            self._seen.clear()
 
     def audit(self, actor: str, action: str, subject: str, detail: str, at: datetime) -> None:
         """Write one line of the audit log; the same again, at the same time, is one line."""

@@ -89,6 +89,14 @@ def start_of_last(store: Store, scope: Scope, rows: int) -> datetime | None:
     return found[0]["timestamp"] if found else None
 
 
+def start_of_first(store: Store, scope: Scope) -> datetime | None:
+    """Return the time of the first vector of ``scope``; None if it holds none."""
+    found = store.query(
+        f"SELECT timestamp FROM embeddings WHERE {scope.condition} ORDER BY timestamp LIMIT 1", scope.bound
+    ).to_pylist()
+    return found[0]["timestamp"] if found else None
+
+
 def sample(store: Store, scope: Scope, rows: int, season: Season | None = None) -> Rows:
     """Return at most ``rows`` vectors, or as many of each slot of ``season``; at most one of a conversation.
 

@@ -43,7 +43,7 @@ SEGMENTS = {"tenant": 1, "provider": 10, "operation": 100, "prompt_name": 1_000}
 """Dimension -> how many values it has; every row has all of them, and one dimension is closed at a time."""
 TEMPLATES = 2_048
 SIZE = timedelta(hours=1)
-HISTORY = 2_000
+HISTORY = 5_000
 """Rows before the window that is measured: a drift reference is frozen from them."""
 
 

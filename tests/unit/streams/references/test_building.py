@@ -159,6 +159,16 @@ def test_what_comes_first_is_frozen_once_it_is_of_one_kind(
     assert (made.period_start, made.findings) == (day + HOUR, ())
 
 
+@pytest.mark.parametrize(("rows", "frozen"), [(1100, "first-windows v1"), (900, None)])
+def test_after_a_day_a_thousand_rows_will_do(
+    store: ClickHouseStore, put: Any, spread: Any, normal: Any, closer: Any, drift: Any, rows: int, frozen: str | None
+) -> None:
+    put(spread(rows, 26), normal(rows))
+    closer(store, reference_rows=5000).flush()
+    used = [detail.get("reference") for _, detail in drift().values()]
+    assert used == [None] * 24 + [frozen] * 2
+
+
 def test_what_never_is_of_one_kind_is_frozen_with_its_finding(
     store: ClickHouseStore, put: Any, spread: Any, normal: Any, closer: Any, drift: Any, day: datetime
 ) -> None:
