@@ -95,7 +95,8 @@ _SETTINGS: dict[str, Any] = {
             "severity": "warning",
             "receivers": ["slack-support"],
             "title": "Customers ask about something new",
-            "description": "Inputs differ from the reference as they would by chance once in 30 days.",
+            "description": "Read the new questions below. Should the assistant answer them, give it what it needs to "
+            "know; is it a product that fails, tell its owner. inferwatch explain latest shows more of them.",
         },
         {
             "name": "toxic-answers",
@@ -107,6 +108,7 @@ _SETTINGS: dict[str, Any] = {
             "severity": "critical",
             "receivers": ["slack-support", "pager"],
             "title": "The assistant abuses customers",
+            "description": "Read the answers below. If they are what they seem, send the traffic to the model before.",
         },
         {
             "name": "unsupported-answers",
@@ -118,6 +120,8 @@ _SETTINGS: dict[str, Any] = {
             "severity": "error",
             "receivers": ["slack-support", "pager"],
             "title": "Answers are not supported by their contexts",
+            "description": "See whether the contexts still fit the questions. If they do and the prompt version is "
+            "new, roll it back.",
         },
         {
             "name": "failing-calls",
@@ -126,6 +130,7 @@ _SETTINGS: dict[str, Any] = {
             "severity": "error",
             "receivers": ["slack-support", "pager"],
             "title": "Calls to the model fail",
+            "description": "Look at the provider's status page; send the traffic to the other model while it lasts.",
         },
     ],
 }
