@@ -23,7 +23,8 @@ from inferwatch.streams.ports import Store
 from inferwatch.streams.references.seasons import Season, season_of
 from inferwatch.streams.rows import INSTANT, vector_array
 
-_KEPT = 32
+_KEPT = 128
+"""Versions kept loaded, some 8 MB each: of 64 applications, two fields each, none is read again for every window."""
 _VERSION = (
     "application = {application:String} AND field = {field:String} AND name = {name:String} "
     "AND version = {version:UInt32}"
