@@ -1,8 +1,9 @@
 """How soon a change is found, sudden and slow, at a stated rate of false alarms.
 
 ``sudden``: the service as configured by ``false_alarms: "1 per 30d"`` over windows of 500 rows; delays in windows,
-counted from the first that holds the change. ``slow``: one percent of traffic more every day, windows of 100 rows;
-delay in days. Both against a reference of 1,000 rows, rows drawn with replacement, a reference for every stream.
+counted from the first that holds the change. Against a reference of as many rows as by default, and against one of
+1,000, the least that the service freezes by itself. ``slow``: one percent of traffic more every day, windows of 100
+rows; delay in days. Rows are drawn with replacement, a reference for every stream.
 
 ``equal``: beside the rivals, at the same expected run time of 20 windows of 50 rows. This project's scan pages at a
 recurrence of 20 windows; a rival's window statistic pages where it exceeds the 95 % quantile of its null windows;
@@ -25,6 +26,8 @@ from typing import Any
 
 import numpy as np
 
+from inferwatch.schemas.settings import DriftSettings
+from inferwatch.streams.references.firsts import ENOUGH
 from tests.bench.drift.logs import DATA, Pool, Rows, load
 from tests.bench.drift.own import BUDGET_DAYS, NAME, SIZE, SPANS, Own
 from tests.bench.drift.results import FOLDER
@@ -34,7 +37,7 @@ from tests.bench.drift.stream import F64, recurrences, totals
 from tests.bench.machine import machine, write
 
 DAY = 288
-REFERENCE, ROWS = 1000, 500
+REFERENCE, LEAST_REFERENCE, ROWS = DriftSettings().reference_rows, ENOUGH, 500
 BEFORE, AFTER = 64, 96
 SLOW_ROWS, SLOW_A_DAY, SLOW_DAYS = 100, 0.01, 40
 SLOW_SOURCES = ("koala", "vicuna")
@@ -73,13 +76,13 @@ def scanned(pool: Pool, reference: Rows, rows: Rows, n: int, spans: tuple[tuple[
     return recurrences(totals(own.features(pool.vectors[known]), compact, counts), counts, SIZE, spans, own.tails)
 
 
-def sudden(pool: Pool, change: Change, streams: int) -> dict[str, Any]:
+def sudden(pool: Pool, change: Change, streams: int, reference_rows: int = REFERENCE) -> dict[str, Any]:
     """Return the delays of one sudden change, in windows."""
     normal, novel, share = change
     delays, early = [], 0
     for at in range(streams):
         rng = np.random.default_rng([SEED, at])
-        reference = rng.choice(normal, REFERENCE)
+        reference = rng.choice(normal, reference_rows)
         before, after = rng.choice(normal, BEFORE * ROWS), mixture(rng, normal, novel, AFTER * ROWS, share)
         delay, fired = first(scanned(pool, reference, np.concatenate([before, after]), ROWS), BUDGET_DAYS, BEFORE)
         delays.append(delay)
@@ -172,9 +175,11 @@ def main() -> None:
     koala, swapped = known["input: 10 % koala"], known[f"{BASE} -> {SWAPPED}"]
     said: Callable[[str, dict[str, Any]], None] = lambda name, one: print(name, one, flush=True)  # noqa: E731
     found: dict[str, Any] = {"sudden": {}, "slow": {}, "equal": {}}
-    for name, change in known.items():
-        one = found["sudden"][name] = sudden(pool, change, options.streams)
-        said(name, {key: one[key] for key in ("median", "p90", "within", "fired_before")})
+    for rows in (REFERENCE, LEAST_REFERENCE):
+        found["sudden"][str(rows)] = {}
+        for name, change in known.items():
+            one = found["sudden"][str(rows)][name] = sudden(pool, change, options.streams, rows)
+            said(f"{rows}: {name}", {key: one[key] for key in ("median", "p90", "within", "fired_before")})
     for name in SLOW_SOURCES:
         one = found["slow"][name] = slow(pool, known[f"input: 10 % {name}"], options.slow_streams)
         said(f"slow: {name}", {key: one[key] for key in ("median_days", "p90_days")})

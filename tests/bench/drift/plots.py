@@ -55,11 +55,11 @@ def plot(found: Mapping[str, Raw], folder: Path) -> None:
         _swaps(raw, plt)
         save("swaps")
     if raw := found.get("delay"):
-        for name, one in raw["found"]["sudden"].items():
+        for name, one in raw["found"]["sudden"][str(raw["reference_rows"])].items():
             delays = np.array([np.inf if one is None else one for one in one["delays"]])
             at = np.arange(0, 13)
             plt.step(at, [100 * (delays <= n).mean() for n in at], where="post", label=name)
-        plt.xlabel(f"windows of {raw['rows']} rows since the change")
+        plt.xlabel(f"windows of {raw['rows']} rows since the change, reference of {raw['reference_rows']:,}")
         plt.ylabel("paged, % of streams")
         plt.legend(fontsize=7)
         save("delay")

@@ -162,10 +162,21 @@ def delay(raw: Raw) -> str:
     def share(one: Raw, within: str) -> str:
         return f"{one['within'][within]:.0%}"
 
-    sudden = [
-        (name, f"{one['median']:.0f}", f"{one['p90']:.0f}", *(share(one, n) for n in ("1", "2", "3", "6")), f"{one['fired_before']}")
-        for name, one in found["sudden"].items()
-    ]  # fmt: skip
+    head = ("sudden", "median", "p90", "within 1", "within 2", "within 3", "within 6", "fired before")
+    sudden = "\n\n".join(
+        f"Reference of {int(rows):,} rows:\n\n"
+        + table(
+            head,
+            [
+                (
+                    name, f"{one['median']:.0f}", f"{one['p90']:.0f}", *(share(one, n) for n in ("1", "2", "3", "6")),
+                    f"{one['fired_before']}",
+                )
+                for name, one in changes.items()
+            ],
+        )
+        for rows, changes in found["sudden"].items()
+    )  # fmt: skip
     slow = [(name, f"{one['median_days']:.1f}", f"{one['p90_days']:.1f}") for name, one in found["slow"].items()]
     equal = raw["equal"]
     methods = list(next(iter(found["equal"].values())))
@@ -174,15 +185,15 @@ def delay(raw: Raw) -> str:
         for method in methods
         if all(by[method]["rows"] for by in found["equal"].values())
     ]
-    streams = len(next(iter(found["sudden"].values()))["delays"])
+    streams = len(next(iter(found["sudden"][str(raw["reference_rows"])].values()))["delays"])
     return f"""
 ## Delay
 
-With `false_alarms: "1 per {raw["budget_days"]}d"`, windows of {raw["rows"]} rows, {streams} streams a change, each with a reference of its own of {raw["reference_rows"]:,} rows. Windows from the change to the page:
+With `false_alarms: "1 per {raw["budget_days"]}d"`, windows of {raw["rows"]} rows, {streams} streams a change, each with a reference of its own. Windows from the change to the page:
 
-{table(("sudden", "median", "p90", "within 1", "within 2", "within 3", "within 6", "fired before"), sudden)}
+{sudden}
 
-A share that grows by {raw["slow"]["share_a_day"]:.0%} of traffic a day, windows of {raw["slow"]["rows"]} rows every five minutes. Days until the page:
+A share that grows by {raw["slow"]["share_a_day"]:.0%} of traffic a day, windows of {raw["slow"]["rows"]} rows every five minutes, references of {raw["reference_rows"]:,} rows. Days until the page:
 
 {table(("slow", "median", "p90"), slow)}
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from inferwatch.streams.references.firsts import ENOUGH
 from tests.bench.drift.counting import poisson
 from tests.bench.drift.logs import DATA, Rows, load
 from tests.bench.drift.own import BUDGET_DAYS, SIZE, SPANS, Own
@@ -26,7 +27,8 @@ from tests.bench.drift.stream import pages, recurrences, totals
 from tests.bench.machine import machine, peak_mib, write
 
 DAY = 288
-REFERENCE = 1000
+REFERENCE = ENOUGH
+"""The least that the service freezes by itself: a small reference is the harder case."""
 SEED = 31
 LEAST, MEAN, SWING = 20, 120, 90
 """Rows of a window at night, on average, and how far the day swings."""
