@@ -40,5 +40,5 @@ TEXTS = (
 )
 """Short questions and answers as support assistants see them, some code, and a few longer and odd ones."""
 
-SHORT = TEXTS[:24]
-"""For timing: 3 to 55 tokens each, 21 on average."""
+SHORT = TEXTS[:9]
+"""For timing: about 5 to 30 tokens each."""

@@ -12,7 +12,7 @@ Event times are those of live traffic at the bare encoder's rate. With the defau
 closes during a run; closing one costs about 0.3 s of the 300. ``short_5s`` has windows of 5 s: sixty times as many as
 by default, and their cost is in the figure.
 
-    python -m tests.bench.throughput [--workloads short …] [--seconds 16] [--pairs 5] [--output DIR]
+    python -m tests.bench.throughput [--workloads short …] [--seconds 16] [--pairs 4] [--output DIR]
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=tuple(WORKLOADS))
     parser.add_argument("--seconds", type=float, default=16)
-    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--pairs", type=int, default=4)
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     about = machine()
