@@ -24,9 +24,12 @@ class Field(StrEnum):
     CONTEXTS = "contexts"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Item:
-    """The texts of one inference, already redacted and cut to the configured length."""
+    """The texts of one inference, already redacted and cut to the configured length.
+
+    What a detector finds of it on the way may be kept by a weak reference: it is gone when the batch is.
+    """
 
     input: str = ""
     output: str = ""

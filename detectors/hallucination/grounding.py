@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -30,11 +31,23 @@ class Reading:
     sentences: tuple[str, ...]
 
 
-@lru_cache(maxsize=512)
+_READ: WeakKeyDictionary[Item, Reading] = WeakKeyDictionary()
+
+
 def read(item: Item) -> Reading:
-    """Return the claims of the output and at most 24 context sentences, those sharing most words with the output."""
+    """Return the claims of the output and at most 24 context sentences, those sharing most words with the output.
+
+    It is asked for several times while an item is scored, and worked out once.
+    """
+    found = _READ.get(item)
+    if found is None:
+        found = _READ[item] = _read(item)
+    return found
+
+
+def _read(item: Item) -> Reading:
     spans = tuple(claims(item.output))
-    sentences = _sentences(item.contexts)
+    sentences = list(dict.fromkeys(sentence for context in item.contexts for sentence in _sentences(context)))
     if len(sentences) > MAX_CONTEXT_SENTENCES:
         wanted = words_of(item.output).content
         shared = [len(words_of(sentence).content & wanted) for sentence in sentences]
@@ -43,12 +56,11 @@ def read(item: Item) -> Reading:
     return Reading(spans, tuple(item.output[start:end] for start, end in spans), tuple(sentences))
 
 
-def _sentences(contexts: Sequence[str]) -> list[str]:
-    found: dict[str, None] = {}
-    for context in contexts:
-        text = context[:MAX_CONTEXT_CHARS]
-        found.update(dict.fromkeys(text[start:end] for start, end in split_sentences(text, _SPLIT_SENTENCES)))
-    return list(found)
+@lru_cache(maxsize=256)
+def _sentences(context: str) -> tuple[str, ...]:
+    """Return the sentences of a context; what was retrieved for one question comes back for the next."""
+    text = context[:MAX_CONTEXT_CHARS]
+    return tuple(text[start:end] for start, end in split_sentences(text, _SPLIT_SENTENCES))
 
 
 @dataclass(frozen=True, slots=True)

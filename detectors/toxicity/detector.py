@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from inferwatch.schemas.scores import Evidence
 # Below this a stretch is not worth showing to a person.
 _SHOWN = 0.5
 _MOST_SHOWN = 3
+_SPANS: WeakKeyDictionary[Item, tuple[list[Span], list[Span]]] = WeakKeyDictionary()
 
 
 class Toxicity(Detector):
@@ -41,18 +43,18 @@ class Toxicity(Detector):
         self.families = frozenset({str(self._head.metadata["encoder_revision"])})
 
     def texts(self, item: Item) -> Iterable[str]:
-        for text in (item.input, item.output):
-            if text.strip():
-                yield from (text[start:end] for start, end in units(text))
+        for text, spans in zip((item.input, item.output), _spans(item), strict=True):
+            yield from (text[start:end] for start, end in spans)
 
     def score(self, batch: Batch) -> tuple[Scores, ...]:
+        inputs, outputs = [item.input for item in batch.items], [item.output for item in batch.items]
+        spans = [_spans(item) for item in batch.items]
         return (
-            self._score(batch, Field.INPUT, [item.input for item in batch.items]),
-            self._score(batch, Field.OUTPUT, [item.output for item in batch.items]),
+            self._score(batch, Field.INPUT, inputs, [found for found, _ in spans]),
+            self._score(batch, Field.OUTPUT, outputs, [found for _, found in spans]),
         )
 
-    def _score(self, batch: Batch, field: Field, texts: Sequence[str]) -> Scores:
-        spans: list[list[Span]] = [units(text) if text.strip() else [] for text in texts]
+    def _score(self, batch: Batch, field: Field, texts: Sequence[str], spans: Sequence[Sequence[Span]]) -> Scores:
         flat = [text[start:end] for text, found in zip(texts, spans, strict=True) for start, end in found]
         scored: F32 = np.empty(0, np.float32)
         if flat:
@@ -69,6 +71,18 @@ class Toxicity(Detector):
             evidence.append(_evidence(field, text, found, own) if len(own) and values[row] >= _SHOWN else ())
         reasons = tuple("" if found else f"no {field}" for found in spans)
         return Scores(f"toxicity.{field}", values, reasons, tuple(evidence))
+
+
+def _spans(item: Item) -> tuple[list[Span], list[Span]]:
+    """Return what is scored of the input and of the output; worked out once an item."""
+    found = _SPANS.get(item)
+    if found is None:
+        found = _SPANS[item] = (_units(item.input), _units(item.output))
+    return found
+
+
+def _units(text: str) -> list[Span]:
+    return units(text) if text.strip() else []
 
 
 def _evidence(field: Field, text: str, spans: Sequence[Span], scored: F32) -> tuple[Evidence, ...]:
