@@ -28,6 +28,8 @@ from inferwatch.streams.ports import Store
 from inferwatch.streams.references import References, vectors_of
 
 EXAMPLES = 5
+AT_ONCE = 50
+"""Applications whose vectors are held at once, some 3 MB each with what was before."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +86,20 @@ class DriftWatch:
             StoreUnavailable: call again; the same window gives the same numbers.
         """
         found: list[WindowMetric] = []
+        left: list[Left] = []
+        series = sorted(totals.items())
+        for at in range(0, len(series), AT_ONCE):
+            metrics, summaries = self._together(window, series[at : at + AT_ONCE])
+            found += metrics
+            left += summaries
+        store_summaries(self._store, left, revision, totals, self._clock.now())
+        return found
+
+    def _together(self, window: Window, series: Sequence[tuple[str, int]]) -> tuple[list[WindowMetric], list[Left]]:
+        """Return the numbers of some applications, and what they leave behind."""
+        found: list[WindowMetric] = []
         measured: list[Measured] = []
-        for application, total in sorted(totals.items()):
+        for application, total in series:
             chosen = {
                 field: self._references.choose(window, application, field, self._revision)
                 for field in self._settings.fields
@@ -101,8 +115,7 @@ class DriftWatch:
             now = Summary(window, one.drift.n_window, one.drift.total)
             found += self._judged(window, one, [*before, now])
             left.append(Left(one.reference, one.spectrum.revision, now))
-        store_summaries(self._store, left, revision, totals, self._clock.now())
-        return found
+        return found, left
 
     def _measured(self, window: Window, total: int, references: Sequence[Reference]) -> list[Measured]:
         """Compare the rows of one application with its references, one a field."""
