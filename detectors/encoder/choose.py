@@ -70,8 +70,8 @@ def choose(settings: EncoderSettings, prefer: str | None = None) -> Chosen:
 
 def short_rate(encoder: Backend, seconds: float = _SECONDS) -> float:
     """Return the short texts a second that ``encoder`` reaches, the best of a few rounds of ``seconds`` in all."""
-    # As many as live traffic brings at once. Of thousands torch may encode more a second (1.3 times as many as int8 with
-    # bfloat16 on AMX), but in live batches of 200 records it hardly kept up with 0.7 of what it reached on a full topic.
+    # As many as live traffic brings at once. Of thousands torch may encode more a second (bfloat16 on AMX 1.3 times
+    # as many as int8), but in live batches of 200 records it hardly kept up with 0.7 of what a full topic had promised.
     texts = [f"{text} {number}" for number in range(16) for text in samples.SHORT]
     encoder.encode(texts[:2])
     best = 0.0
