@@ -13,7 +13,7 @@ from scipy.special import gammaincc
 
 from inferwatch.detectors.base import F32
 from inferwatch.detectors.drift.reference import Reference
-from inferwatch.detectors.drift.result import TwoSampleTest
+from inferwatch.detectors.drift.spectral import SpectralTest
 
 MOST_BLOCKS = 8
 BLOCK_ROWS = 50
@@ -53,7 +53,7 @@ class Homogeneity:
         return tuple(found)
 
 
-def homogeneity(test: TwoSampleTest, reference: Reference) -> Homogeneity:
+def homogeneity(test: SpectralTest, reference: Reference) -> Homogeneity:
     """Test consecutive blocks of ``reference``, whose rows are in the order of their times, against the others.
 
     Bonferroni's adjustment holds whatever the dependence of the tests, which share their rows.
@@ -64,15 +64,12 @@ def homogeneity(test: TwoSampleTest, reference: Reference) -> Homogeneity:
     n = len(reference.ids)
     count = min(MOST_BLOCKS, n // BLOCK_ROWS)
     least, effect, worst = float("nan"), float("nan"), 0
-    for place, rows in enumerate(np.array_split(np.arange(n), count) if count > 1 else ()):
-        rest = np.setdiff1d(np.arange(n), rows)
-        others = Reference(
-            reference.name, reference.version, reference.application, reference.field, reference.encoder_revision,
-            tuple(reference.ids[row] for row in rest), reference.vectors[rest],
-        )  # fmt: skip
-        drift = test.compare(others, reference.vectors[rows])
-        if not drift.abstained and not (least, -effect) <= (drift.p_value, -drift.effect):
-            least, effect, worst = drift.p_value, drift.effect, place
+    if count > 1:
+        p_values, effects = test.parts(reference, np.arange(n) * count // n)
+        known = [place for place in range(count) if not np.isnan(p_values[place])]
+        if known:
+            worst = min(known, key=lambda place: (p_values[place], -effects[place]))
+            least, effect = float(p_values[worst]), float(effects[worst])
     most = max(Counter(row.tobytes() for row in reference.vectors).values(), default=0)
     return Homogeneity(count, min(least * count, 1.0), effect, worst, most / max(n, 1))
 

@@ -10,10 +10,12 @@ from math import nan
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from inferwatch.detectors.base import F32
 from inferwatch.detectors.drift.features import FeatureMap
+from inferwatch.detectors.drift.null import tail
 from inferwatch.detectors.drift.reference import Reference
 from inferwatch.detectors.drift.result import F64, Drift, abstain, canonical, checked, too_few
 from inferwatch.detectors.drift.scan import Distance
@@ -122,6 +124,34 @@ class SpectralTest:
     def shift(self, reference: Reference, whitened: F64, rows: int) -> Distance:
         """Return how far the mean of ``rows`` > 0 rows is from the reference."""
         return self.prepare(reference).shift(whitened, rows, overdispersion=reference.dispersion)
+
+    def parts(self, reference: Reference, codes: npt.NDArray[np.int64]) -> tuple[F64, F64]:
+        """Compare each part of ``reference`` with all its other rows; the whitening is that of all rows, made once.
+
+        Args:
+            reference: m rows.
+            codes: (m,) which part a row is in, 0 to k - 1.
+
+        Returns:
+            (k,) p-values and (k,) effects; NaN where either side has fewer than ``min_rows`` rows.
+        """
+        m, sizes = len(codes), np.bincount(codes)
+        p_values, effects = np.full(len(sizes), nan), np.full(len(sizes), nan)
+        if len(reference.vectors) < 2 * self.min_rows:
+            return p_values, effects
+        spectrum = self.prepare(reference)
+        rows = spectrum.features(reference.vectors)
+        plain = rows[:, spectrum.features.plain]
+        scatter = max(m / (m - 1) * (spectrum.norm - float(np.square(plain.mean(axis=0)).sum())), _LEAST_VARIANCE)
+        for code in np.flatnonzero(np.minimum(sizes, m - sizes) >= self.min_rows):
+            inside, n, others = codes == code, int(sizes[code]), int(m - sizes[code])
+            # The coordinates of all rows sum to nothing, so those of the others follow from those of the part.
+            apart = spectrum.whitened(rows[inside].sum(axis=0), n) * (1 / n + 1 / others)
+            p_values[code] = tail(float(apart @ apart), spectrum.moments, n, others)
+            moved = plain[inside].mean(axis=0) - plain[~inside].mean(axis=0)
+            squared = float(moved @ moved) - scatter * (1 / n + 1 / others)
+            effects[code] = math.sqrt(max(0.0, squared) / scatter)
+        return p_values, effects
 
     def _prepared(self, reference: Reference) -> Spectrum:
         vectors = np.ascontiguousarray(reference.vectors, np.float32)

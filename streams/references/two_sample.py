@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from inferwatch.detectors.drift.result import TwoSampleTest
 from inferwatch.detectors.drift.spectral import SpectralTest
 from inferwatch.schemas.settings import DriftSettings
 
 
-def two_sample_test(settings: DriftSettings) -> TwoSampleTest:
+def two_sample_test(settings: DriftSettings) -> SpectralTest:
     """Return a new test, to be let go of with the references that it was asked about: they come once."""
     return SpectralTest(min_rows=settings.min_rows)
