@@ -14,7 +14,7 @@ from inferwatch.detectors.encoder.folder import family_of, model_folder
 from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.settings import EncoderSettings
 
-MARGIN = 1.1
+MARGIN = 1.25
 _SECONDS = 0.4
 _ROUNDS = 2
 
@@ -33,7 +33,7 @@ def choose(settings: EncoderSettings, prefer: str | None = None) -> Chosen:
 
     ``auto`` keeps the backend whose revision is ``prefer`` where it can run, because vectors of two revisions cannot be
     compared. Else it takes the int8 model, where that is built and computes on this processor what it computed where it
-    was built, unless torch is a tenth faster: an int8 vector does not depend on what is encoded beside it, so that the
+    was built, unless torch is a quarter faster: an int8 vector does not depend on what is encoded beside it, so that the
     same log gives the same windows to the last digit. It never takes the static tier, which is another trade.
 
     Args:
