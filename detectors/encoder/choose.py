@@ -33,8 +33,8 @@ def choose(settings: EncoderSettings, prefer: str | None = None) -> Chosen:
 
     ``auto`` keeps the backend whose revision is ``prefer`` where it can run, because vectors of two revisions cannot be
     compared. Else it takes the int8 model, where that is built and computes on this processor what it computed where it
-    was built, unless torch is a quarter faster: an int8 vector does not depend on what is encoded beside it, so that the
-    same log gives the same windows to the last digit. It never takes the static tier, which is another trade.
+    was built, unless torch is a quarter faster: an int8 vector does not depend on what is encoded beside it, so that
+    the same log gives the same windows to the last digit. It never takes the static tier, which is another trade.
 
     Args:
         settings: the encoder's part of the configuration.
