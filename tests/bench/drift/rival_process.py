@@ -188,6 +188,7 @@ def answer(found: object) -> None:
 
 
 if __name__ == "__main__":
-    # What the libraries say belongs to stderr: stdout carries answers only.
-    REAL, sys.stdout = sys.stdout, sys.stderr
+    # What the libraries say belongs to stderr, also what they say past sys.stdout: stdout carries answers only.
+    REAL = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     main()
