@@ -193,4 +193,4 @@ class Deploys:
         if draft.findings and patient:
             logger.info("%s of %s, %s not yet: %s", name, scope.application, scope.field, "; ".join(draft.findings))
             return None
-        return self._references.keep(draft).version
+        return self._references.keep_once(draft)

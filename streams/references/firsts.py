@@ -58,7 +58,7 @@ def freeze_first(
         if draft.findings and sum(revisions(store, scope).values()) < PATIENCE * settings.reference_rows:
             logger.info("no reference of %s, %s yet: %s", application, field, "; ".join(draft.findings))
             return
-        version = references.keep(draft).version
+        version = references.keep_once(draft)
     why = f"{NAME} v{version}: there was no reference"
     promotion = Promotion(NAME, version, window.start, NAME)
     references.promotions.add(application, field, promotion, revision, "inferwatch", window.start, why)

@@ -123,6 +123,14 @@ class References:
             logger.warning("%s v%d: %s", what, version, finding)
         return self.find(draft.application, draft.field, draft.name, version)
 
+    def keep_once(self, draft: Draft) -> int:
+        """Store a draft unless there is one of its name and period already; return the version.
+
+        Building takes a while: a closer that was stopped in it finds what its successor made.
+        """
+        made = self.versions.made_of(draft.application, draft.field, draft.name, draft.encoder_revision, draft.period)
+        return made if made is not None else self.keep(draft).version
+
     def find(self, application: str, field: str, name: str, version: int) -> ReferenceInfo:
         """Return one version.
 

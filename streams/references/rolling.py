@@ -88,7 +88,7 @@ class Rolling:
             subject = f"rolling reference {application}/{field}"
             self._references.promotions.audit("inferwatch", "keep", subject, why, day)
             return None
-        return self._references.keep(draft).version
+        return self._references.keep_once(draft)
 
     def _day(self, window: Window, application: str) -> datetime:
         """Return when the local day began that ``window`` starts in."""

@@ -194,3 +194,14 @@ def test_after_a_retirement_new_rows_make_a_new_baseline(
     used = [detail.get("reference") for _, detail in drift().values()]
     assert used == [None, "first-windows v1", None, "first-windows v2", "first-windows v2"]
     assert drift()[day + 4 * HOUR][0] > 0.01
+
+
+def test_what_two_closers_build_of_one_period_is_kept_once(
+    store: ClickHouseStore, put: Any, spread: Any, normal: Any, day: datetime
+) -> None:
+    put(spread(200, 2), normal(200))
+    first, second = references(store), references(store)
+    scope = Scope("shop", "input", day, day + 2 * HOUR, "enc-1")
+    draft = first.builder.draft(scope, name="first-windows", rows=100, origin="first-windows")
+    assert second.keep_once(draft) == first.keep_once(draft) == 1
+    assert first.keep(draft).version == 2
