@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, Protocol, runtime_checkable
+from functools import wraps
+from typing import ClassVar, Protocol, TypeVar, runtime_checkable
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,7 @@ import numpy.typing as npt
 from inferwatch.schemas.scores import Evidence
 
 F32 = npt.NDArray[np.float32]
+T = TypeVar("T")
 
 
 class Field(StrEnum):
@@ -26,14 +29,25 @@ class Field(StrEnum):
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Item:
-    """The texts of one inference, already redacted and cut to the configured length.
-
-    What a detector finds of it on the way may be kept by a weak reference: it is gone when the batch is.
-    """
+    """The texts of one inference, already redacted and cut to the configured length."""
 
     input: str = ""
     output: str = ""
     contexts: tuple[str, ...] = ()
+
+
+def once_an_item(work: Callable[[Item], T]) -> Callable[[Item], T]:
+    """Let ``work`` be done once an item, however often it is asked for; what was found is gone when the item is."""
+    known: WeakKeyDictionary[Item, T] = WeakKeyDictionary()
+
+    @wraps(work)
+    def find(item: Item) -> T:
+        found = known.get(item)
+        if found is None:
+            found = known[item] = work(item)
+        return found
+
+    return find
 
 
 class Encoder(Protocol):

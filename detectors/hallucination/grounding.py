@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from inferwatch.detectors.base import F32, Item
+from inferwatch.detectors.base import F32, Item, once_an_item
 from inferwatch.detectors.hallucination.claims import claims
 from inferwatch.detectors.hallucination.lexicon import Words, words_of
 from inferwatch.detectors.sentences import Span, split_sentences
@@ -31,21 +30,9 @@ class Reading:
     sentences: tuple[str, ...]
 
 
-_READ: WeakKeyDictionary[Item, Reading] = WeakKeyDictionary()
-
-
+@once_an_item
 def read(item: Item) -> Reading:
-    """Return the claims of the output and at most 24 context sentences, those sharing most words with the output.
-
-    It is asked for several times while an item is scored, and worked out once.
-    """
-    found = _READ.get(item)
-    if found is None:
-        found = _READ[item] = _read(item)
-    return found
-
-
-def _read(item: Item) -> Reading:
+    """Return the claims of the output and at most 24 context sentences, those sharing most words with the output."""
     spans = tuple(claims(item.output))
     sentences = list(dict.fromkeys(sentence for context in item.contexts for sentence in _sentences(context)))
     if len(sentences) > MAX_CONTEXT_SENTENCES:

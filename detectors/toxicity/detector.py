@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from inferwatch.detectors.base import F32, Batch, Detector, Field, Item, Scores
+from inferwatch.detectors.base import F32, Batch, Detector, Field, Item, Scores, once_an_item
 from inferwatch.detectors.sentences import Span
 from inferwatch.detectors.toxicity.units import in_context, units
 from inferwatch.detectors.toxicity.weights import LinearHead, probability
@@ -17,7 +16,6 @@ from inferwatch.schemas.scores import Evidence
 # Below this a stretch is not worth showing to a person.
 _SHOWN = 0.5
 _MOST_SHOWN = 3
-_SPANS: WeakKeyDictionary[Item, tuple[list[Span], list[Span]]] = WeakKeyDictionary()
 
 
 class Toxicity(Detector):
@@ -73,12 +71,10 @@ class Toxicity(Detector):
         return Scores(f"toxicity.{field}", values, reasons, tuple(evidence))
 
 
+@once_an_item
 def _spans(item: Item) -> tuple[list[Span], list[Span]]:
-    """Return what is scored of the input and of the output; worked out once an item."""
-    found = _SPANS.get(item)
-    if found is None:
-        found = _SPANS[item] = (_units(item.input), _units(item.output))
-    return found
+    """Return what is scored of the input and of the output."""
+    return _units(item.input), _units(item.output)
 
 
 def _units(text: str) -> list[Span]:

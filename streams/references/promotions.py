@@ -63,7 +63,7 @@ class Promotions:
         """
         seen = {} if self._seen is None else self._seen
         if (revision, at) not in seen:
-            seen[revision, at] = self._read(revision, at, None if self._seen is not None else (application, field))
+            seen[revision, at] = self._read(revision, at)
         promotions = []
         for row in seen[revision, at].get((application, field), ()):
             if row["version"] == 0:
@@ -76,16 +76,13 @@ class Promotions:
                 promotions.append(Promotion(row["name"], row["version"], row["effective_from"], row["origin"]))
         return promotions
 
-    def _read(self, revision: str, at: datetime, place: tuple[str, str] | None) -> Places:
-        """Return (application, field) -> what counts first at ``at``; of all of them where ``place`` is None."""
-        only = "" if place is None else "AND application = {application:String} AND field = {field:String} "
-        application, field = place or ("", "")
+    def _read(self, revision: str, at: datetime) -> Places:
         found = self._store.query(
             "SELECT application, field, name, version, effective_from, origin, encoder_revision FROM promotions "
             "WHERE effective_from <= {at:DateTime64(3, 'UTC')} AND encoder_revision IN ('', {revision:String}) "
-            f"{only}ORDER BY effective_from DESC, promoted_at DESC, name, version "
+            "ORDER BY effective_from DESC, promoted_at DESC, name, version "
             f"LIMIT 1 BY application, field, origin = '{ROLLING}', if(encoder_revision = '', (name, version), ('', 0))",
-            {"application": application, "field": field, "at": at, "revision": revision},
+            {"at": at, "revision": revision},
         ).to_pylist()
         places: Places = {}
         for row in found:
