@@ -25,15 +25,25 @@ class Field(StrEnum):
     INPUT = "input"
     OUTPUT = "output"
     CONTEXTS = "contexts"
+    SYSTEM = "system"
+    SAMPLES = "samples"
+    LOGPROBS = "logprobs"
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Item:
-    """The texts of one inference, already redacted and cut to the configured length."""
+    """What was said in one inference; its texts are redacted and cut to the configured length.
+
+    ``input`` is what the user wrote, without the system prompt or earlier answers; ``samples`` are other outputs to the
+    same input; ``logprobs`` the natural logarithms of the output tokens' probabilities.
+    """
 
     input: str = ""
     output: str = ""
     contexts: tuple[str, ...] = ()
+    system: str = ""
+    samples: tuple[str, ...] = ()
+    logprobs: tuple[float, ...] = ()
 
 
 def once_an_item(work: Callable[[Item], T]) -> Callable[[Item], T]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -28,8 +30,20 @@ ITEMS: tuple[Item, ...] = (
     Item("1 2 3", "4 5 6. 7,8.9 10:30 1e999 ½ ٣", ("4 5 6",)),
     Item("." * 50_000, "!" * 50_000, ("?" * 50_000,)),
     Item("a" * 50_000, _LONG, (_LONG, _LONG[::-1])),
+    Item("Who won?", "Ann won.", samples=("Bob won.", "Ann did.", ""), logprobs=(-0.1, -2.5, 0.0)),
+    Item("List them.", '{"names": ["Ann"]}', system="Answer in JSON only.", samples=("",), logprobs=(-1e9,)),
 )
 """Ordinary, empty, odd and huge: what a detector must live through."""
+
+
+_OTHER: Mapping[Field, Any] = {
+    Field.INPUT: "another input",
+    Field.OUTPUT: "another output",
+    Field.CONTEXTS: ("another context",),
+    Field.SYSTEM: "another system prompt",
+    Field.SAMPLES: ("another sample",),
+    Field.LOGPROBS: (-1.5,),
+}
 
 
 def check_detector(detector: Detector, encoder: Encoder, items: Sequence[Item] = ITEMS) -> None:
@@ -130,14 +144,8 @@ def _same(name: str, a: Scores, i: int, b: Scores, j: int, how: str, item: Item)
 def _check_reads(detector: Detector, encoder: Encoder, items: Sequence[Item], together: Mapping[str, Scores]) -> None:
     if set(Field) <= set(detector.reads):
         return
-    blind = [
-        Item(
-            item.input if Field.INPUT in detector.reads else "another input",
-            item.output if Field.OUTPUT in detector.reads else "another output",
-            item.contexts if Field.CONTEXTS in detector.reads else ("another context",),
-        )
-        for item in items
-    ]
+    others = {str(name): value for name, value in _OTHER.items() if name not in detector.reads}
+    blind = [replace(item, **others) for item in items]
     again = _score(detector, blind, _vectors(detector, encoder, blind))
     for name, scores in together.items():
         # Encoded anew, perhaps in other batches: bfloat16 moves a probability by a little.

@@ -41,7 +41,6 @@ class Entry:
     record: RawRecord
     log: InferenceLog
     item: Item
-    system: str
     redactions: int
     truncated: bool
 
@@ -172,9 +171,15 @@ def read(record: RawRecord, settings: Settings) -> Entry:
         redactions += found
         return text
 
-    item = Item(clean(log.input_text), clean(log.output_text), tuple(clean(text) for text in log.contexts))
-    system = clean(log.system)
+    item = Item(
+        clean(log.input_text),
+        clean(log.output_text),
+        tuple(clean(text) for text in log.contexts),
+        clean(log.system),
+        tuple(clean(text) for text in log.samples),
+        log.logprobs,
+    )
     if log.error or log.tags:
         tags = {name: clean(value) for name, value in log.tags.items()}
         log = log.model_copy(update={"error": clean(log.error), "tags": tags})
-    return Entry(record, log, item, system, redactions, truncated)
+    return Entry(record, log, item, redactions, truncated)

@@ -54,7 +54,7 @@ def inferences(
         "timestamp": pa.array([log.timestamp for log in logs], INSTANT),
         "input": pa.array([entry.item.input if text else "" for entry in entries], pa.string()),
         "output": pa.array([entry.item.output if text else "" for entry in entries], pa.string()),
-        "system": pa.array([entry.system if text else "" for entry in entries], pa.string()),
+        "system": pa.array([entry.item.system if text else "" for entry in entries], pa.string()),
         "contexts": pa.array([list(entry.item.contexts) if text else [] for entry in entries], pa.list_(pa.string())),
         "input_chars": pa.array([len(log.input_text) for log in logs], pa.uint32()),
         "output_chars": pa.array([len(log.output_text) for log in logs], pa.uint32()),

@@ -86,6 +86,21 @@ class ReadsMore(Length):
         return min(1.0, len(item.input) / 10)
 
 
+class ReadsSamples(Length):
+    def value(self, item: Item, batch: Batch) -> float:
+        return min(1.0, len(item.samples) / 10)
+
+
+class ReadsLogprobs(Length):
+    def value(self, item: Item, batch: Batch) -> float:
+        return min(1.0, len(item.logprobs) / 10)
+
+
+class ReadsSystem(Length):
+    def value(self, item: Item, batch: Batch) -> float:
+        return min(1.0, len(item.system) / 10)
+
+
 class NoVersion(Length):
     version = ""
 
@@ -115,6 +130,9 @@ BROKEN: Sequence[tuple[type[Detector], str]] = [
     (Peeks, "looked up a text that texts"),
     (Raises, "raised on"),
     (ReadsMore, "depends on a field that length.reads does not name"),
+    (ReadsSamples, "depends on a field that length.reads does not name"),
+    (ReadsLogprobs, "depends on a field that length.reads does not name"),
+    (ReadsSystem, "depends on a field that length.reads does not name"),
     (NoVersion, "NoVersion.version is missing"),
     (Undecided, "differs between two calls"),
     (scored(lambda scores, batch: ()), r"emits \['length'\] but gave \[\]"),

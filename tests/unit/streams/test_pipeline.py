@@ -184,6 +184,15 @@ def test_personal_data_reaches_neither_encoder_nor_store(
         assert "[EMAIL]" in shown
 
 
+def test_detectors_get_everything_that_was_said_and_redacted(store: ClickHouseStore, build: Any, record: Any) -> None:
+    fields = {"system": "Write to ann@example.com.", "samples": ["ann@example.com", "no"], "logprobs": [-0.5, -2]}
+    [entry] = build(store).prepare([record(0, **fields)]).entries
+    assert entry.item.system == "Write to [EMAIL]."
+    assert entry.item.samples == ("[EMAIL]", "no")
+    assert entry.item.logprobs == (-0.5, -2.0)
+    assert entry.redactions == 2
+
+
 def test_without_text_only_scores_and_lengths_are_stored(store: ClickHouseStore, build: Any, record: Any) -> None:
     pipeline = build(store, privacy={"store_text": False})
     pipeline.commit(pipeline.prepare([record(0, output="unmistakable", contexts=["unmistakable"])]))
