@@ -225,7 +225,12 @@ def year(raw: Raw) -> str:
 
 def speed(raw: Raw) -> str:
     rows = [
-        (name, f"{1e3 * one['median_s']:,.1f}", f"{one['own_speedup']:,.1f}", f"{one['peak_mib']:,.0f}")
+        (
+            name,
+            f"{'over ' * one.get('stopped', False)}{1e3 * one['median_s']:,.1f}",
+            f"{'over ' * one.get('stopped', False)}{one['own_speedup']:,.1f}",
+            f"{one['peak_mib']:,.0f}" if one["peak_mib"] else "-",
+        )
         for name, one in sorted(raw["sides"].items(), key=lambda item: item[1]["median_s"])
     ]
     fast = raw["speedup_vs_evidently_fastest"]

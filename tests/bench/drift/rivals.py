@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,19 @@ class Process:
         self._process.stdin.write(request.line(**more) + "\n")
         self._process.stdin.flush()
         return self._answer()
+
+    def ask_within(self, limit: float, request: Request, **more: Any) -> Answer | None:
+        """Return the answer if it comes within ``limit`` seconds; else kill the process and return None."""
+        timer = Timer(limit, self._process.kill)
+        timer.start()
+        try:
+            return self.ask(request, **more)
+        except RuntimeError:
+            if timer.finished.is_set():  # it has killed it
+                return None
+            raise
+        finally:
+            timer.cancel()
 
     def _answer(self) -> Answer:
         assert self._process.stdout is not None

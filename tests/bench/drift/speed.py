@@ -4,9 +4,10 @@ This project compares a window with a prepared reference, as its service does; p
 measured beside. Evidently is run both ways its users have: its method's bare function, and the report with the metric
 ``EmbeddingsDrift``, which computes a projection (t-SNE) for its picture as well. alibi-detect: building the detector
 and one prediction, permutations as by default. Every method has a process of its own, so that its largest resident
-memory is its own; all get all cores.
+memory is its own; all get all cores. A method that has not answered after ``--limit`` seconds is stopped, and so
+reported.
 
-    python -m tests.bench.drift.speed [--rows 5000] [--rounds 3] [--rival-rounds 1] [--data FILE] [--output DIR]
+    python -m tests.bench.drift.speed [--rows 5000] [--rounds 3] [--limit 120] [--data FILE] [--output DIR]
 """
 
 from __future__ import annotations
@@ -70,8 +71,11 @@ def of_window(vectors: F32, sizes: Sequence[int]) -> dict[str, float]:
     return found
 
 
-def timed(vectors: F32, methods: Sequence[str], rows: int) -> Iterator[tuple[str, Answer]]:
-    """Yield the seconds and the peak memory of each method, and of Evidently's reports after the bare functions."""
+def timed(vectors: F32, methods: Sequence[str], rows: int, limit: float) -> Iterator[tuple[str, Answer | None]]:
+    """Yield the seconds and the peak memory of each method, and of Evidently's reports after the bare functions.
+
+    None for what took longer than ``limit`` seconds.
+    """
     request = Request(range(rows), [range(rows, 2 * rows)])
     with tempfile.TemporaryDirectory() as folder:
         pool = Path(folder) / "pool.npy"
@@ -80,7 +84,10 @@ def timed(vectors: F32, methods: Sequence[str], rows: int) -> Iterator[tuple[str
             library = method.partition(" ")[0]
             process = Process(pool, os.cpu_count() or 1, [library])
             for way in ("function", "report") if library == "evidently" else ("function",):
-                yield f"{method}, {way}", process.ask(request, do="time", method=method, way=way)
+                answer = process.ask_within(limit, request, do="time", method=method, way=way)
+                yield f"{method}, {way}", answer
+                if answer is None:
+                    break
             process.close()
 
 
@@ -89,6 +96,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rival-rounds", type=int, default=1)
+    parser.add_argument("--limit", type=float, default=120, help="seconds after which a method is stopped")
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--output", type=Path, default=FOLDER)
     options = parser.parse_args()
@@ -109,11 +117,12 @@ def main() -> None:
         for key in ("prepare_s", "first_s", "seconds"):
             mine[key] += found[key]
         mine["peak_mib"] = max(mine["peak_mib"], found["peak_mib"])
-        for name, answer in timed(vectors, methods, rows):
-            one = sides.setdefault(name, {"seconds": [], "peak_mib": 0.0})
-            one["seconds"].append(answer["seconds"])
-            one["peak_mib"] = max(one["peak_mib"], answer["peak_mib"])
-            print(f"{turn + 1}: {name}: {answer['seconds']:.2f} s", flush=True)
+        for name, answer in timed(vectors, methods, rows, options.limit):
+            one = sides.setdefault(name, {"seconds": [], "peak_mib": 0.0, "stopped": False})
+            one["stopped"] = one["stopped"] or answer is None
+            one["seconds"].append(answer["seconds"] if answer else options.limit)
+            one["peak_mib"] = max(one["peak_mib"], answer["peak_mib"] if answer else 0.0)
+            print(f"{turn + 1}: {name}: {'over ' if answer is None else ''}{one['seconds'][-1]:.2f} s", flush=True)
     own = statistics.median(sides[NAME]["seconds"])
     for one in sides.values():
         one["median_s"] = statistics.median(one["seconds"])
