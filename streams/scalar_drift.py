@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import nan
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from inferwatch.detectors.drift.categorical import compare_mix
 from inferwatch.detectors.drift.multiplicity import recurrence_days
-from inferwatch.detectors.drift.scalar import compare_numbers
+from inferwatch.detectors.drift.scalar import NumberDrift, compare_many
 from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.columns import is_mix, resolve
 from inferwatch.schemas.metrics import WindowMetric
@@ -26,6 +27,18 @@ from inferwatch.streams.references.stored import ReferenceInfo
 EXAMPLES = 5
 EMPTY = Sample((), ())
 Numbers = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """One column of one series: what it holds now, of ``total`` rows, and what it held before."""
+
+    series: SeriesKey
+    total: int
+    column: str
+    baseline: ReferenceInfo | None
+    before: Column
+    now: Sample
 
 
 class ScalarWatch:
@@ -90,7 +103,7 @@ class ScalarWatch:
             for application, baseline in baselines.items()
             if baseline
         }
-        found: list[WindowMetric] = []
+        pairs: list[_Pair] = []
         for dimension in self._dimensions:
             scope = Scope(window.start, window.end, compared, window.size, dimension)
             now = samples(
@@ -99,10 +112,16 @@ class ScalarWatch:
             for series, total in sorted(totals.items()):
                 if series.dimension == dimension and series.value != OTHER:
                     then = before.get(series.application, {}).get(series, {})
-                    found += self._series(
-                        window, series, total, baselines[series.application], then, now.get(series, {})
-                    )
-        return found
+                    baseline, own = baselines[series.application], now.get(series, {})
+                    pairs += [
+                        _Pair(series, total, column, baseline, then.get(column, NOTHING), own.get(column, EMPTY))
+                        for column in self._columns
+                    ]
+        return [
+            metric
+            for pair, verdict in zip(pairs, self._judged(pairs), strict=True)
+            for metric in self._metrics(window, pair, *verdict)
+        ]
 
     def _baseline(self, window: Window, application: str) -> ReferenceInfo | None:
         """Return the reference whose period ``window`` is compared with: the first field's that has one."""
@@ -116,58 +135,45 @@ class ScalarWatch:
             return self._infos[key]
         return None
 
-    def _series(
-        self,
-        window: Window,
-        series: SeriesKey,
-        total: int,
-        baseline: ReferenceInfo | None,
-        before: Mapping[str, Column],
-        now: Mapping[str, Sample],
-    ) -> list[WindowMetric]:
+    def _judged(self, pairs: Sequence[_Pair]) -> list[tuple[Numbers, dict[str, Any]]]:
+        """Return the numbers of each pair and what is to be said of them; all columns of numbers are judged at once."""
+        numbers = [pair for pair in pairs if pair.baseline and not is_mix(pair.column)]
+        drifts = iter(
+            compare_many(
+                [(pair.before.numbers, np.array(pair.now.values, np.float64)) for pair in numbers],
+                min_rows=self._settings.min_rows,
+            )
+        )
         found = []
-        for column in self._columns:
-            sample = now.get(column, EMPTY)
-            if baseline is None:
-                numbers: Numbers = dict.fromkeys(("p_value", "effect", *(("psi",) if is_mix(column) else ())), nan)
+        for pair in pairs:
+            if pair.baseline is None:
+                kinds = ("p_value", "effect", *(("psi",) if is_mix(pair.column) else ()))
                 detail: dict[str, Any] = {"abstained": "no reference of this encoder revision"}
+                found.append((dict.fromkeys(kinds, nan), detail))
+            elif is_mix(pair.column):
+                found.append(self._mix(pair))
             else:
-                judge = self._mix if is_mix(column) else self._number
-                numbers, detail = judge(before.get(column, NOTHING), sample)
-                detail["reference"] = f"{baseline.name} v{baseline.version}"
-            numbers["recurrence"] = recurrence_days(numbers["p_value"], self._step)
-            n = len(sample.values)
-            found += [
-                WindowMetric(window, series, f"drift.{column}.{kind}", value, n, total, detail=detail)
-                for kind, value in numbers.items()
-            ]
+                found.append(_number(pair, next(drifts)))
         return found
 
-    def _number(self, before: Column, sample: Sample) -> tuple[Numbers, dict[str, Any]]:
-        values = np.array(sample.values, np.float64)
-        drift = compare_numbers(before.numbers, values, min_rows=self._settings.min_rows)
-        detail: dict[str, Any] = {"n_reference": drift.n_reference}
-        if drift.abstained:
-            detail["abstained"] = drift.abstained
-        else:
-            farthest = np.argsort(-values if drift.higher else values, kind="stable")[:EXAMPLES]
-            detail |= {
-                "direction": "higher" if drift.higher else "lower",
-                "shift": drift.shift,
-                "median": list(drift.median),
-                "p95": list(drift.p95),
-                "examples": [sample.ids[row] for row in farthest],
-            }
-        return {"p_value": drift.p_value, "effect": drift.effect}, detail
+    def _metrics(self, window: Window, pair: _Pair, numbers: Numbers, detail: dict[str, Any]) -> list[WindowMetric]:
+        if pair.baseline:
+            detail["reference"] = f"{pair.baseline.name} v{pair.baseline.version}"
+        numbers["recurrence"] = recurrence_days(numbers["p_value"], self._step)
+        n = len(pair.now.values)
+        return [
+            WindowMetric(window, pair.series, f"drift.{pair.column}.{kind}", value, n, pair.total, detail=detail)
+            for kind, value in numbers.items()
+        ]
 
-    def _mix(self, before: Column, sample: Sample) -> tuple[Numbers, dict[str, Any]]:
-        drift = compare_mix(before.counts, Counter(sample.values), min_rows=self._settings.min_rows)
+    def _mix(self, pair: _Pair) -> tuple[Numbers, dict[str, Any]]:
+        drift = compare_mix(pair.before.counts, Counter(pair.now.values), min_rows=self._settings.min_rows)
         detail: dict[str, Any] = {"n_reference": drift.n_reference}
         if drift.abstained:
             detail["abstained"] = drift.abstained
         else:
             more = {value for value, then, now in drift.changes if now > then}
-            rows = (row for value, row in zip(sample.values, sample.ids, strict=True) if value in more)
+            rows = (row for value, row in zip(pair.now.values, pair.now.ids, strict=True) if value in more)
             detail |= {
                 "changes": [list(change) for change in drift.changes],
                 "psi_p_value": drift.psi.p_value,
@@ -176,3 +182,20 @@ class ScalarWatch:
                 "examples": [row for row, _ in zip(rows, range(EXAMPLES), strict=False)],
             }
         return {"p_value": drift.p_value, "effect": drift.effect, "psi": drift.psi.value}, detail
+
+
+def _number(pair: _Pair, drift: NumberDrift) -> tuple[Numbers, dict[str, Any]]:
+    detail: dict[str, Any] = {"n_reference": drift.n_reference}
+    if drift.abstained:
+        detail["abstained"] = drift.abstained
+    else:
+        values = np.array(pair.now.values, np.float64)
+        farthest = np.argsort(-values if drift.higher else values, kind="stable")[:EXAMPLES]
+        detail |= {
+            "direction": "higher" if drift.higher else "lower",
+            "shift": drift.shift,
+            "median": list(drift.median),
+            "p95": list(drift.p95),
+            "examples": [pair.now.ids[row] for row in farthest],
+        }
+    return {"p_value": drift.p_value, "effect": drift.effect}, detail

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
 from typing import Any
@@ -10,9 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
 
 LEAST = float(np.finfo(np.float64).tiny)
 """A p-value that would underflow to 0 is this instead: chance never excludes anything altogether."""
+TOGETHER = 64
+"""Pairs that are gone through together."""
 _DECILES = np.arange(0.1, 0.95, 0.1)
 _NORMAL_IQR = 1.3489795003921634
 
@@ -57,14 +61,28 @@ def compare_numbers(reference: F64, window: F64, *, min_rows: int = 30) -> Numbe
     >>> compare_numbers(np.arange(200.0), np.arange(200.0) + 60).p_value < 1e-6
     True
     """
-    old, new = _sorted("reference", reference), _sorted("window", window)
-    for side, numbers in (("window", new), ("reference", old)):
-        if len(numbers) < min_rows:
-            return NumberDrift(nan, nan, nan, (nan, nan), (nan, nan), len(old), len(new), f"too few rows in the {side}")
-    distance = _distance(old, new)
+    return compare_many([(reference, window)], min_rows=min_rows)[0]
+
+
+def compare_many(pairs: Sequence[tuple[F64, F64]], *, min_rows: int = 30) -> list[NumberDrift]:
+    """Return what ``compare_numbers`` does of each (reference, window), for a small part of its time each.
+
+    Raises:
+        ValueError: numbers that are not finite, or not one-dimensional.
+    """
+    ordered = [(_sorted("reference", old), _sorted("window", new)) for old, new in pairs]
+    enough = [at for at, (old, new) in enumerate(ordered) if min(len(old), len(new)) >= min_rows]
+    chances = dict(zip(enough, exact_p_values([ordered[at] for at in enough]), strict=True))
+    return [_described(*pair, chances.get(at), min_rows) for at, pair in enumerate(ordered)]
+
+
+def _described(old: F64, new: F64, p_value: float | None, min_rows: int) -> NumberDrift:
+    if p_value is None:
+        side = "window" if len(new) < min_rows else "reference"
+        return NumberDrift(nan, nan, nan, (nan, nan), (nan, nan), len(old), len(new), f"too few rows in the {side}")
     return NumberDrift(
-        p_value=exact_p_value(old, new, distance),
-        effect=distance / (len(old) * len(new)),
+        p_value=p_value,
+        effect=_distance(old, new) / (len(old) * len(new)),
         shift=_shift(old, new),
         median=(_quantile(old, 0.5), _quantile(new, 0.5)),
         p95=(_quantile(old, 0.95), _quantile(new, 0.95)),
@@ -73,19 +91,18 @@ def compare_numbers(reference: F64, window: F64, *, min_rows: int = 30) -> Numbe
     )
 
 
-def exact_p_value(old: F64, new: F64, distance: int) -> float:
-    """Return the chance that a random division of the pooled numbers is at least ``distance`` apart.
+def exact_p_values(pairs: Sequence[tuple[F64, F64]]) -> list[float]:
+    """Return of each pair the chance that a random division of its pooled numbers is as far apart, or farther.
 
     Args:
-        old: (m,) sorted.
-        new: (n,) sorted.
-        distance: the Kolmogorov-Smirnov distance times m n, a whole number.
+        pairs: (m,) and (n,) sorted numbers, none of them empty.
 
     A division is a lattice path from (0, 0) to (n, m), one step for each pooled number in order; the distance is
     looked at where a run of equal numbers ends, and nowhere within it. Going through the pooled numbers once,
     ``beyond[i]`` is the chance that a path has been too far out by now, given that i of the numbers so far are the
     smaller side's. All terms are positive, so that small p-values are as exact as large ones. Takes O((n + m) width)
-    steps, where width is the part of [0, n] that is not too far out: some 10 ms for 500 against 1,000.
+    steps, where width is the part of [0, n] that is not too far out. Pairs go through it together: a step is so short
+    that its overhead is nearly all of it: 26 ms for one pair of 500 and 5,000, 47 ms for ten, 120 ms for sixty.
 
     References:
         Schröer and Trenkler 1995, Exact and randomization distributions of Kolmogorov-Smirnov tests for two or three
@@ -93,33 +110,65 @@ def exact_p_value(old: F64, new: F64, distance: int) -> float:
         Viehmann 2021, Numerically more stable computation of the p-values for the two-sample Kolmogorov-Smirnov test,
         arXiv:2102.08037 (the recursion in conditional probabilities).
     """
-    if distance <= 0:
-        return 1.0
-    few, many = min(len(old), len(new)), max(len(old), len(new))
-    total = few + many
-    pooled = np.sort(np.concatenate([old, new]))
-    ends = np.append(pooled[1:] != pooled[:-1], True).tolist()
-    beyond = np.ones(few + 2)  # one cell more on the left, so that cell i - 1 exists
-    beyond[1] = 0.0
-    places = np.arange(few + 2, dtype=np.float64) - 1
-    left, right = 1, 1  # outside of these cells ``beyond`` is 1
-    for step, run_ends in enumerate(ends, 1):
-        right = min(right + 1, few + 1)
-        here = beyond[left : right + 1]
-        here += (beyond[left - 1 : right] - here) * (places[left : right + 1] / step)
-        if run_ends:
-            # Too far out: |i many - (step - i) few| = |i total - step few| >= distance.
-            lowest = max((step * few - distance) // total + 2, 1)
-            highest = min(-((-step * few - distance) // total), few + 1)
-            if lowest > left:
-                beyond[left:lowest] = 1.0
-                left = lowest
-            if highest < right:
-                beyond[highest + 1 : right + 1] = 1.0
-                right = highest
-            if left > right:
-                return 1.0
-    return float(min(1.0, max(LEAST, beyond[few + 1])))
+    # Those of one length together, and not too many, so that what is held of all steps stays small.
+    order = sorted(range(len(pairs)), key=lambda at: len(pairs[at][0]) + len(pairs[at][1]))
+    found = [1.0] * len(pairs)
+    for first in range(0, len(order), TOGETHER):
+        chosen = order[first : first + TOGETHER]
+        for at, p_value in zip(chosen, _together([_Walk.of(*pairs[at]) for at in chosen]), strict=True):
+            found[at] = p_value
+    return found
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """A pair as lattice paths: after each of the pooled numbers, which cells ``left`` to ``right`` are not too far."""
+
+    few: int
+    left: I64
+    right: I64
+
+    @classmethod
+    def of(cls, old: F64, new: F64) -> _Walk:
+        few, total = min(len(old), len(new)), len(old) + len(new)
+        pooled = np.sort(np.concatenate([old, new]))
+        ends = np.append(pooled[1:] != pooled[:-1], True)
+        distance = _distance(old, new)
+        step = np.arange(1, total + 1)
+        # Too far out: |i many - (step - i) few| = |i total - step few| >= distance. Cell i + 1 is that of i.
+        lowest = np.where(ends, np.maximum((step * few - distance) // total + 2, 1), 1)
+        highest = np.where(ends, -((-step * few - distance) // total), few + 1)
+        # Within a run nothing is closed, and one more cell is reached with each step.
+        reach = np.minimum(np.minimum.accumulate(highest - step), 1) + step
+        return cls(few, np.maximum.accumulate(lowest), np.minimum(reach, few + 1))
+
+
+def _together(walks: Sequence[_Walk]) -> list[float]:
+    """Return the p-value of each walk, shortest walks first."""
+    steps = [len(walk.left) for walk in walks]
+    most, last = max(walk.few for walk in walks), steps[-1]
+    left, right = np.full((last, len(walks)), most + 1), np.ones((last, len(walks)), np.int64)
+    for row, walk in enumerate(walks):
+        left[: steps[row], row], right[: steps[row], row] = walk.left, walk.right
+    left, right = left[:, :, None], right[:, :, None]
+    # A step moves what was open before it, and one cell more on the right.
+    firsts, lasts = [1, *left.min(axis=1)[:, 0].tolist()], [1, *right.max(axis=1)[:, 0].tolist()]
+    beyond = np.ones((len(walks), most + 2))  # one cell more on the left, so that cell i - 1 exists
+    beyond[:, 1] = 0.0
+    cells = np.arange(most + 2)
+    places = cells - 1.0
+    found = [1.0] * len(walks)
+    done = 0
+    for step in range(1, last + 1):
+        first, end = firsts[step - 1], min(lasts[step - 1] + 1, most + 1) + 1
+        here = beyond[done:, first:end]
+        here += (beyond[done:, first - 1 : end - 1] - here) * (places[first:end] / step)
+        moved = cells[first:end]
+        np.copyto(here, 1.0, where=(moved < left[step - 1, done:]) | (moved > right[step - 1, done:]))
+        while done < len(walks) and steps[done] == step:
+            found[done] = float(min(1.0, max(LEAST, beyond[done, walks[done].few + 1])))
+            done += 1
+    return found
 
 
 def _sorted(side: str, numbers: F64) -> F64:

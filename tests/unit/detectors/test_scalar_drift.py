@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
-from inferwatch.detectors.drift.scalar import LEAST, compare_numbers, exact_p_value
+from inferwatch.detectors.drift.scalar import LEAST, TOGETHER, compare_many, compare_numbers
 
 F64 = npt.NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], F64]
@@ -132,5 +132,13 @@ def test_what_is_not_a_row_of_finite_numbers_is_refused(wrong: F64) -> None:
         compare_numbers(np.arange(40.0), wrong)
 
 
-def test_no_distance_at_all_has_p_1() -> None:
-    assert exact_p_value(np.arange(5.0), np.arange(5.0), 0) == 1
+@given(st.lists(st.tuples(NUMBERS, NUMBERS), max_size=6))
+def test_many_together_get_what_each_gets_alone(pairs: list[tuple[F64, F64]]) -> None:
+    together = compare_many(pairs, min_rows=3)
+    assert list(map(repr, together)) == [repr(compare_numbers(*pair, min_rows=3)) for pair in pairs]
+
+
+def test_more_than_go_together_are_compared_too() -> None:
+    rng = np.random.default_rng(3)
+    pairs = [(rng.normal(size=40 + at), rng.normal(size=50)) for at in range(TOGETHER + 6)][::-1]
+    assert compare_many(pairs) == [compare_numbers(*pair) for pair in pairs]
