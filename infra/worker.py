@@ -27,6 +27,7 @@ from inferwatch.infra.local.broker import DATA, LocalKafka
 from inferwatch.infra.monitoring import LOOK_SECONDS, Monitor
 from inferwatch.infra.telemetry import Telemetry
 from inferwatch.infra.topics import ensure_topics
+from inferwatch.infra.turns import short_turns
 from inferwatch.infra.web.app import create_app
 from inferwatch.infra.web.probes import probes_app
 from inferwatch.infra.web.status import Status
@@ -124,6 +125,7 @@ async def assemble(
         feedback = FeedbackIntake(settings, timed, clock)
         closer = Closer(settings, timed, clock, alerting, encoder.revision, limits, source, telemetry)
         stack.enter_context(memory.settled())
+        stack.enter_context(short_turns())
         yield Parts(store, encoder, pipeline, feedback, closer, alerting, telemetry)
 
 
