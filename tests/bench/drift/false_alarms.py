@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from inferwatch.detectors.base import F32
+from inferwatch.streams.references.firsts import ENOUGH
 from tests.bench.drift.counting import rate
 from tests.bench.drift.logs import DATA, Rows, load
 from tests.bench.drift.own import F64, NAME, Own
@@ -32,8 +33,8 @@ from tests.bench.machine import machine, write
 SIZES = (50, 100, 250, 500, 1000, 2500, 5000)
 RIVAL_SIZES = (50, 100, 250, 500)
 LEVELS = (0.05, 0.01)
-REFERENCE = 1000
-"""Rows of a reference, as by default."""
+REFERENCE = ENOUGH
+"""Rows of a reference: the fewest that the service freezes by itself, with which its null is hardest to get right."""
 SEED = 11
 
 
