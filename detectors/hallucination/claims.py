@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from inferwatch.detectors.hallucination.lexicon import words_of
+from inferwatch.detectors.refusals import NOT_KNOWN
 from inferwatch.detectors.sentences import Span, split_sentences
 
 MAX_SENTENCES = 32
@@ -31,19 +32,6 @@ _NO_CLAIM = re.compile(
     )""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
-_NOT_KNOWN = re.compile(
-    r"""\b(?:
-      (?:i|we)\s+(?:do\s+not|don['’]t|could\s+not|couldn['’]t|can\s?not|can['’]t|(?:am|was)\s+(?:un|not\s+)able\s+to)\s+
-        (?:have\s+(?:any\s+|enough\s+|that\s+|the\s+|this\s+)?(?:information|details|data)|find|see|know|answer|confirm|tell)\b
-    | i\s+(?:can\s?not|can['’]t|(?:am|was)\s+(?:un|not\s+)able\s+to)\s+(?:help|provide|assist|share)\b
-    | (?:is|are|was|were)(?:\s+not|n['’]t)\s+(?:mentioned|stated|specified|covered|described|given)\s+in\s+the\b
-    | (?:contexts?|documents?|articles?|passages?|information|text)\s+(?:provided\s+|above\s+|given\s+|i\s+have\s+)?
-        (?:does\s+not|do\s+not|doesn['’]t|don['’]t)\s+(?:say|mention|contain|include|cover|state|specify|provide)\b
-    | i(?:['’]?m|\s+am)\s+not\s+(?:sure|certain)\b
-    | as\s+an\s+ai\b
-    )""",
-    re.IGNORECASE | re.VERBOSE,
-)
 _LOOKED_AT = 400
 
 
@@ -64,6 +52,6 @@ def _claims(sentence: str) -> bool:
     if sentence.rstrip("\"'”’)*_ ").endswith(("?", "？")):
         return False
     start = sentence[:_LOOKED_AT]
-    if _NO_CLAIM.match(start) or _NOT_KNOWN.search(start):
+    if _NO_CLAIM.match(start) or NOT_KNOWN.search(start):
         return False
     return len(words_of(sentence).content) > 1
