@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from inferwatch.detectors.hallucination.lexicon import words_of
-from inferwatch.detectors.hallucination.names import Name, names, stems_of, unknown, vocabulary
+from inferwatch.detectors.hallucination.names import Name, initials, names, stems_of, unknown, vocabulary
+from inferwatch.detectors.hallucination.negation import opposed
 from inferwatch.detectors.hallucination.quantities import Quantity, contradicted, held, quantities
+from inferwatch.detectors.hallucination.units import MONTHS
 
 KINDS = ("number", "name", "negation", "relation")
 # A sentence that holds this share of a claim's other words tells of the same event.
 _SAME_EVENT = 0.6
+_SAME_BUT_ONE_NAME = 0.8
 _SAME_WORDS = 3
+_COUNTED = 3
 _PASSIVE = re.compile(r"\b(?:is|are|was|were|been|be|being)\b[^,;]{0,40}\bby\b", re.IGNORECASE)
 
 
@@ -64,12 +68,14 @@ def mismatches(claim: str, known: Known) -> tuple[Mismatch, ...]:
     """
     found = [*_numbers(claim, known)]
     missing = [name for name in names(claim) if unknown(name, known.words, known.stems)]
+    if missing:
+        missing = [name for name in missing if not initials(claim, name) & known.words]
     found += [Mismatch("name", one.start, one.end, f"name {claim[one.start : one.end]} is not in the contexts")
               for one in missing]
+    if not missing:
+        found += _swapped_name(claim, known)
     event = _event(claim, known.sentences)
     if event is not None:
-        if not missing:
-            found += _swapped_name(claim, event, known)
         found += _negation(claim, event[1])
         found += _relation(claim, event[1])
     return tuple(sorted(found, key=lambda one: (one.start, one.kind)))
@@ -79,29 +85,32 @@ def _numbers(claim: str, known: Known) -> list[Mismatch]:
     found = []
     for one in quantities(claim):
         shown = claim[one.start : one.end]
-        vague = one.spelled and not one.dimension and one.value <= 1
-        if vague or held(one, known.asked):
-            continue
-        if not held(one, known.quantities):
-            rival = contradicted(one, known.quantities)
-            said = f": they say {known.shown[known.quantities.index(rival)]}" if rival else ""
-            found.append(Mismatch("number", one.start, one.end, f"number {shown} is not in the contexts{said}"))
+        if held(one, known.asked):
             continue
         rival = contradicted(one, known.quantities)
-        if rival is not None:
+        # "Two friends", "one of them": what an answer counts itself.
+        own = one.spelled and not one.dimension and one.value <= _COUNTED
+        if not held(one, known.quantities):
+            month = {long for long in MONTHS if MONTHS[long] == one.date[1]} & known.words
+            years = {value for other in known.quantities for value in (other.date[0], other.value)}
+            if (own and rival is None) or (month and not one.date[2] and one.date[0] in years):
+                continue
+            said = f": they say {known.shown[known.quantities.index(rival)]}" if rival else ""
+            found.append(Mismatch("number", one.start, one.end, f"number {shown} is not in the contexts{said}"))
+        elif rival is not None:
             said = known.shown[known.quantities.index(rival)]
             found.append(Mismatch("number", one.start, one.end, f"number {shown} against {said} in the contexts"))
     return found
 
 
-def _event(claim: str, sentences: Sequence[str]) -> tuple[int, str] | None:
+def _event(claim: str, sentences: Sequence[str], least: float = _SAME_EVENT) -> tuple[int, str] | None:
     """Return the sentence that tells of the same event as ``claim``: it holds most of its words that are no names."""
     wanted = _plain(claim)
     if len(wanted) < _SAME_WORDS:
         return None
     shares = [len(wanted & words_of(sentence).content) / len(wanted) for sentence in sentences]
     best = max(range(len(shares)), key=shares.__getitem__, default=None)
-    return None if best is None or shares[best] < _SAME_EVENT else (best, sentences[best])
+    return None if best is None or shares[best] < least else (best, sentences[best])
 
 
 @lru_cache(maxsize=1024)
@@ -110,15 +119,17 @@ def _plain(claim: str) -> frozenset[str]:
     return words.content - stems_of(name.key for name in names(claim)) - set(words.numbers)
 
 
-def _swapped_name(claim: str, event: tuple[int, str], known: Known) -> list[Mismatch]:
+def _swapped_name(claim: str, known: Known) -> list[Mismatch]:
+    event = _event(claim, known.sentences, _SAME_BUT_ONE_NAME)
+    if event is None:
+        return []
     place, sentence = event
-    around = " ".join(known.sentences[max(0, place - 2) : place + 2])
+    around = " ".join(known.sentences[max(0, place - 3) : place + 2])
     here = vocabulary(around)
-    own = {name.key for name in names(claim)}
     rivals = [name for name in names(sentence) if name.key not in vocabulary(claim)]
     found = []
     for name in names(claim):
-        if unknown(name, here, stems_of((around,))) and rivals and own:
+        if unknown(name, here, stems_of((around,))) and rivals and not claim[name.start : name.end].isupper():
             other = sentence[rivals[0].start : rivals[0].end]
             shown = claim[name.start : name.end]
             found.append(Mismatch("name", name.start, name.end, f"name {shown} where the contexts say {other}"))
@@ -126,10 +137,10 @@ def _swapped_name(claim: str, event: tuple[int, str], known: Known) -> list[Mism
 
 
 def _negation(claim: str, sentence: str) -> list[Mismatch]:
-    wanted, said = words_of(claim), words_of(sentence)
-    if wanted.negated == said.negated or len(wanted.content & said.content) < 0.75 * len(wanted.content):
+    words = opposed(claim, sentence)
+    if not words:
         return []
-    return [Mismatch("negation", 0, len(claim), "only one of it and the closest context sentence is negated")]
+    return [Mismatch("negation", 0, len(claim), f"of it and the context, one denies {', '.join(sorted(words))!r}")]
 
 
 def _relation(claim: str, sentence: str) -> list[Mismatch]:

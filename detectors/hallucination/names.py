@@ -14,9 +14,10 @@ from inferwatch.detectors.hallucination.units import MONTHS, WEEKDAYS
 
 _WORD = re.compile(r"[^\W\d_][^\W_]*(?:['’][^\W\d_]+)*")
 _OPENS = re.compile(r"""(?:^|[.!?:\n"“”*•(])[\s"“'*(\[-]*$""")
+_RUN = re.compile(r"[A-Z][\w'’-]*(?:\s+(?:of\s+|and\s+|the\s+)*[A-Z][\w'’-]*)+")
 _LOOK_BACK = 8
 _TITLES = frozenset("mr mrs ms dr prof sir sen gov rep sgt agent client customer user assistant".split())
-_ADVERBS = frozenset("moreover furthermore meanwhile nevertheless nonetheless therefore thus hence whereas although".split())
+_ADVERBS = frozenset("moreover furthermore meanwhile nevertheless nonetheless therefore thus hence whereas although yeah okay ok hmm".split())
 _OPENING_ENDINGS = ("ly", "ing", "ed")
 _SAME_ROOT = 4
 _CALENDAR = WEEKDAYS | {month for month in MONTHS if len(month) > 3} - {"may", "march"}
@@ -71,14 +72,22 @@ def vocabulary(text: str) -> frozenset[str]:
     return frozenset(key_of(word) for word in words) | initials
 
 
+def initials(text: str, name: Name) -> frozenset[str]:
+    """Return the initials of the run of capitalised words around ``name``, if there is more than one."""
+    for run in _RUN.finditer(text):
+        if run.start() <= name.start < run.end():
+            letters = "".join(word[0].lower() for word in run.group().split() if word[0].isupper())
+            return frozenset({letters}) if len(letters) > 1 else frozenset()
+    return frozenset()
+
+
 def unknown(name: Name, known: frozenset[str], stems: frozenset[str]) -> bool:
     """Return whether no known word is this name, a form of it, or of the same root (Germany, German)."""
     if name.key in known or stem(name.key) in stems:
         return False
     if len(name.key) <= _SAME_ROOT:
         return name.key[:3] not in stems if name.key in MONTHS else True
-    roots = {word[: _SAME_ROOT + 1] for word in known if len(word) > _SAME_ROOT}
-    return name.key[: _SAME_ROOT + 1] not in roots
+    return name.key[:_SAME_ROOT] not in {word[:_SAME_ROOT] for word in known if len(word) > _SAME_ROOT}
 
 
 def stems_of(texts: Iterable[str]) -> frozenset[str]:

@@ -78,7 +78,8 @@ def contradicted(claim: Quantity, known: Sequence[Quantity]) -> Quantity | None:
     if not claim.head and claim.dimension in ("", "date"):
         return None
     rivals = [other for other in known if _counts_the_same(claim, other)]
-    if not rivals or any(_same(claim, other) for other in rivals):
+    bare = any(_same(claim, other) and not other.head for other in known)  # it may count the same thing there
+    if not rivals or bare or any(_same(claim, other) for other in rivals):
         return None
     return rivals[0]
 
