@@ -20,6 +20,7 @@ from inferwatch.detectors.hallucination.units import MONTHS, SPELLED, TENS, UNIT
 KINDS = ("number", "name", "number_in_context", "name_in_context", "date", "unit", "negation", "relation")
 _DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
 _AUXILIARY = re.compile(r"\b(is|are|was|were|can|will|must|should|has|have|had|does|do|did)\b(?!\s+(?:not|n['’]t))", re.I)
+_SHORT_MONTH = 3
 _NOT = re.compile(r"\s+not\b|n['’]t\b", re.IGNORECASE)
 _UNIT_RIVALS = {
     "days": "weeks", "weeks": "days", "hours": "days", "minutes": "hours", "months": "weeks", "years": "months",
@@ -158,7 +159,7 @@ def _name_in_context(claim: str, contexts: tuple[str, ...], _: Sequence[str], rn
 
 
 def _date(claim: str, _contexts: tuple[str, ...], _: Sequence[str], rng: np.random.Generator) -> Edit | None:
-    long = [month.capitalize() for month in MONTHS if len(month) > 4]
+    long = [month.capitalize() for month in MONTHS if len(month) > _SHORT_MONTH and month != "sept"]
     places = [match for match in re.finditer("|".join(long), claim)]
     if not places:
         return None

@@ -109,7 +109,7 @@ def _event(claim: str, sentences: Sequence[str], least: float = _SAME_EVENT) -> 
     if len(wanted) < _SAME_WORDS:
         return None
     shares = [len(wanted & words_of(sentence).content) / len(wanted) for sentence in sentences]
-    best = max(range(len(shares)), key=shares.__getitem__, default=None)
+    best = max(range(len(shares)), key=lambda place: (shares[place], sentences[place]), default=None)
     return None if best is None or shares[best] < least else (best, sentences[best])
 
 
@@ -155,7 +155,7 @@ def _relation(claim: str, sentence: str) -> list[Mismatch]:
             if theirs[first] > theirs[second]:
                 between = words_of(claim[own[first] : own[second]]).content - {first, second}
                 said = words_of(sentence[theirs[second] : theirs[first]]).content
-                if between and between <= said:
+                if between and len(between & said) >= _SAME_EVENT * len(between):
                     reason = f"{first} and {second} have changed places against the contexts"
                     return [Mismatch("relation", own[first], own[second], reason)]
     return []

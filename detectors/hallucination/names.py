@@ -17,9 +17,10 @@ _OPENS = re.compile(r"""(?:^|[.!?:\n"“”*•(])[\s"“'*(\[-]*$""")
 _RUN = re.compile(r"[A-Z][\w'’-]*(?:\s+(?:of\s+|and\s+|the\s+)*[A-Z][\w'’-]*)+")
 _LOOK_BACK = 8
 _TITLES = frozenset("mr mrs ms dr prof sir sen gov rep sgt agent client customer user assistant".split())
-_ADVERBS = frozenset("moreover furthermore meanwhile nevertheless nonetheless therefore thus hence whereas although yeah okay ok hmm".split())
+_ADVERBS = frozenset("moreover furthermore meanwhile nevertheless nonetheless therefore thus hence whereas although yeah okay ok hmm yesterday today tomorrow tonight".split())
 _OPENING_ENDINGS = ("ly", "ing", "ed")
 _SAME_ROOT = 4
+_SHORT_MONTH = 3
 _CALENDAR = WEEKDAYS | {month for month in MONTHS if len(month) > 3} - {"may", "march"}
 
 
@@ -105,9 +106,9 @@ def _is_name(text: str, start: int, word: str, key: str) -> bool:
     common = _common()
     if key in common or stem(key) in common or key in _TITLES or key in _ADVERBS or len(key) < 2:
         return False
-    if key.removesuffix("s") in common or key in MONTHS or text[start - 1 : start] == "[":
+    if key.removesuffix("s") in common or (key in MONTHS and len(key) <= _SHORT_MONTH) or text[start - 1 : start] == "[":
         return False
-    if "'" in key and key.split("'")[0] in common:  # I'm, He'll
+    if "'" in key and (key.split("'")[0] in common or key[1] == "'"):  # I'm, He'll
         return False
     opens = _OPENS.search(text, max(0, start - _LOOK_BACK), start) is not None if start else True
     return not opens or not key.endswith(_OPENING_ENDINGS)

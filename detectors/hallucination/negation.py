@@ -8,7 +8,7 @@ from functools import lru_cache
 from inferwatch.detectors.hallucination.lexicon import words_of
 
 _NEGATOR = re.compile(
-    r"\b(?:not|no|never|neither|nor|without|cannot|none|nothing|nobody|unable|refuses?|refused|fails?|failed)\b"
+    r"\b(?:not|no|never|neither|nor|without|cannot|none|nothing|nobody|unable|(?:refuse|fail)(?:s|d|ed)?\s+to)\b"
     r"|n['’]t\b",
     re.IGNORECASE,
 )
@@ -16,13 +16,13 @@ _NEGATOR = re.compile(
 _NO_DENIAL = re.compile(r"\s*(?:only|just|until|merely|longer|doubt|more\s+than|less\s+than|later\s+than)\b", re.I)
 _CLAUSE_END = re.compile(r"[.,;:!?]|\b(?:but|and|because|although|while|which|who)\b", re.IGNORECASE)
 _REACH = 60
-_DENIED = 3
+_DENIED = 2
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
 @lru_cache(maxsize=2048)
 def denied(text: str) -> frozenset[str]:
-    """Return the stems of the first three content words after each negator, within its clause.
+    """Return the stems of the first two content words after each negator, within its clause.
 
     >>> sorted(denied("The fee was not refunded, but it is only late."))
     ['refund']
@@ -41,6 +41,8 @@ def denied(text: str) -> frozenset[str]:
 
 
 def opposed(claim: str, sentence: str) -> frozenset[str]:
-    """Return the words that one of the two texts denies and the other says without denying them."""
+    """Return the words that one of the two texts denies and the other, which denies nothing, says."""
+    if denied(claim) and denied(sentence):
+        return frozenset()
     said, known = words_of(claim).content, words_of(sentence).content
-    return (denied(claim) & known - denied(sentence)) | (denied(sentence) & said - denied(claim))
+    return (denied(claim) & known) | (denied(sentence) & said)

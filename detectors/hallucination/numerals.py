@@ -13,6 +13,7 @@ _TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*|[%$€£¥]
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})")
 _ORDINAL_ENDINGS = ("st", "nd", "rd", "th")
 _MOST_DIGITS = 15
+_LAST = SPELLED_ORDINALS | {"first": 1, "second": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,8 @@ def _words(text: str, tokens: Sequence[Token], place: int) -> Numeral:
             if not fits and not (tokens[at - 1].lower in TENS and 0 < value < 10):
                 break
             group += value
-        elif token.lower in SPELLED_ORDINALS and at > place and tokens[at - 1].lower in TENS:
-            return Numeral(total + group + SPELLED_ORDINALS[token.lower], at + 1, kind="ordinal")
+        elif token.lower in _LAST and at > place and tokens[at - 1].lower in TENS:
+            return Numeral(total + group + _LAST[token.lower], at + 1, kind="ordinal")
         elif not (
             token.lower == "and"
             and at > place

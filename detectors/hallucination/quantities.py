@@ -19,6 +19,8 @@ _LOOK_BACK = 24
 _YEAR = (1000, 2100)
 _DAYS = 31
 _MONTH_WORDS_THAT_ARE_VERBS = ("may", "march")
+_HALF_DAY = 720
+_AFTERNOON = 780
 _LOOSE = 0.1
 _EXACT = 1e-6
 _ROUNDED = 1e5
@@ -29,7 +31,8 @@ class Quantity:
     """One quantity. ``value`` is in the base unit of ``dimension`` (``time`` in seconds, ``""`` where there is no unit).
 
     ``clock`` is in minutes after midnight, ``date`` is (year, month, day) with 0 for what is not said. ``head`` is the
-    stem of the word that is counted, if any; ``loose`` says that the text itself calls it approximate.
+    stem of the word that is counted, if any; ``loose`` says that the text itself calls it approximate, or
+    leaves open which half of the day a time is in.
     """
 
     start: int
@@ -102,8 +105,9 @@ def _same(claim: Quantity, other: Quantity) -> bool:
                              ((first, claim.dimension), (second, other.dimension)))
         elif claim.dimension and other.dimension:
             return False
-    if claim.dimension == "clock":
-        return first % 720 == second % 720 if min(first, second) < 720 else first == second
+    if "clock" in (claim.dimension, other.dimension):
+        half_unknown = claim.loose or other.loose or claim.dimension != other.dimension
+        return first % _HALF_DAY == second % _HALF_DAY if half_unknown else first == second
     gap = abs(first - second)
     largest = max(abs(first), abs(second))
     if gap <= _EXACT * largest:
@@ -142,7 +146,8 @@ def _at(text: str, tokens: Sequence[Token], place: int) -> tuple[Quantity | None
     if not dimension or dimension == "clock":
         dimension, value, after = _with_unit(text, tokens, after, dimension, value)
     end = tokens[after - 1].end
-    loose = bool(_HEDGED.search(text, max(0, start - _LOOK_BACK), start))
+    half_unknown = dimension == "clock" and tokens[after - 1].text[0].isdecimal() and value < _AFTERNOON
+    loose = half_unknown or bool(_HEDGED.search(text, max(0, start - _LOOK_BACK), start))
     head = _head(text, tokens, after)
     spelled = not tokens[place].text[0].isdecimal()
     return Quantity(start, end, value, dimension, head=head, loose=loose, digits=read.digits, spelled=spelled), after
@@ -160,7 +165,7 @@ def _with_unit(
         return "%", value, after + 2
     if unit in ("am", "pm"):
         minutes = value if dimension == "clock" else value * 60
-        return ("clock", minutes % 720 + 720 * (unit == "pm"), after + 1) if minutes <= 780 else ("", value, after)
+        return ("clock", minutes % _HALF_DAY + _HALF_DAY * (unit == "pm"), after + 1) if minutes < _AFTERNOON else ("", value, after)
     if dimension or unit not in UNITS:
         return dimension, value, after
     dimension, factor = UNITS[unit]
