@@ -46,8 +46,8 @@ def bands(guide: F32) -> npt.NDArray[np.int64]:
 def probabilities(counts: Sequence[int], budget: BudgetSettings) -> tuple[float, ...]:
     """Return the inclusion probability of each band, such that rows in these proportions cost ``budget.share``.
 
-    Each is within [floor, 1]. With ``prefer: risky`` it is not smaller than that of a band below, with ``uncertain`` it is
-    largest in the band around one half. Rows without a guide get the plain share.
+    Each is within [floor, 1]. With ``prefer: risky`` it is not smaller than that of a band below, with
+    ``uncertain`` it is largest in the band around one half. Rows without a guide get the plain share.
 
     Args:
         counts: rows seen in each band.

@@ -48,7 +48,8 @@ _NOT_KNOWN = re.compile(
         (?:have\s+(?:any\s+|enough\s+|that\s+|the\s+|this\s+|specific\s+|access\s+to\s+|sufficient\s+)*
             (?:information|details|data|knowledge|context|access|documents?|sources?)
           |find|see|know|answer|confirm|tell|determine|verify|say\s+(?:for\s+(?:sure|certain)|whether|if))\b
-    | \bi\s*(?:\s+can\s?not|\s+can['’]t|\s+won['’]t(?:\s+be\s+able\s+to)?|\s+will\s+not|\s+(?:must|have\s+to)\s+decline\s+to
+    | \bi\s*(?:\s+can\s?not|\s+can['’]t|\s+won['’]t(?:\s+be\s+able\s+to)?|\s+will\s+not
+        |\s+(?:must|have\s+to)\s+decline\s+to
         |(?:['’]m|\s+(?:am|was))\s+(?:un|not\s+)able\s+to)\s+
         (?:help|provide|assist|share|fulfil+|comply|generate|create|write|offer|discuss|engage|give|do\s+that|support)\b
     | \bi\s+(?:must|have\s+to)\s+decline\b

@@ -1,4 +1,4 @@
-"""The labelled answers the grounding models are fitted and tested on, by family; the data lie outside the repository."""
+"""Labelled answers that the grounding models are fitted and tested on, by family; the data lie elsewhere."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Examples:
 
 
 def families(folder: Path) -> dict[str, Examples]:
-    """Return ``begin``, ``memnet``, ``anyscale``, ``summedits_…`` and ``support`` of a folder that holds ``grounding/``.
+    """Return ``begin``, ``memnet``, ``anyscale``, ``summedits_…`` and ``support`` of a folder with ``grounding/``.
 
     Raises:
         FileNotFoundError: a data set is missing.
@@ -46,7 +46,9 @@ def families(folder: Path) -> dict[str, Examples]:
     }
     for path in sorted(grounding.glob("summedits_*.json")):
         rows = json.loads(path.read_text("utf-8"))
-        found[path.stem] = _examples((Item(output=row["summary"], contexts=(row["doc"],)), not row["label"]) for row in rows)
+        found[path.stem] = _examples(
+            (Item(output=row["summary"], contexts=(row["doc"],)), not row["label"]) for row in rows
+        )
     return found
 
 

@@ -102,9 +102,7 @@ def _ground(batch: Batch, views: Sequence[Item]) -> list[Grounding]:
     return grounded
 
 
-def _evidence(
-    views: Sequence[Item], found: Sequence[tuple[Grounding, F32]], claims: F32
-) -> tuple[Evidence, ...]:
+def _evidence(views: Sequence[Item], found: Sequence[tuple[Grounding, F32]], claims: F32) -> tuple[Evidence, ...]:
     """Show each claim over one half, with the reasons of the view that holds it least."""
     reading = read(views[0])
     worst = sorted(np.flatnonzero(claims >= _SHOWN).tolist(), key=lambda place: -claims[place])

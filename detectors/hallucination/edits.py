@@ -14,12 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from inferwatch.detectors.hallucination.names import names, vocabulary
-from inferwatch.detectors.hallucination.quantities import Quantity, quantities
+from inferwatch.detectors.hallucination.quantities import quantities
 from inferwatch.detectors.hallucination.units import MONTHS, SPELLED, TENS, UNITS
 
 KINDS = ("number", "name", "number_in_context", "name_in_context", "date", "unit", "negation", "relation")
 _DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
-_AUXILIARY = re.compile(r"\b(is|are|was|were|can|will|must|should|has|have|had|does|do|did)\b(?!\s+(?:not|n['’]t))", re.I)
+_AUXILIARY = re.compile(
+    r"\b(is|are|was|were|can|will|must|should|has|have|had|does|do|did)\b(?!\s+(?:not|n['’]t))", re.I
+)
 _SHORT_MONTH = 3
 _NOT = re.compile(r"\s+not\b|n['’]t\b", re.IGNORECASE)
 _UNIT_RIVALS = {
@@ -110,9 +112,13 @@ def _other_digits(old: str, rng: np.random.Generator) -> str:
     return f"{new:,}" if "," in old else str(new)
 
 
-def _number_in_context(claim: str, contexts: tuple[str, ...], _: Sequence[str], rng: np.random.Generator) -> Edit | None:
+def _number_in_context(
+    claim: str, contexts: tuple[str, ...], _: Sequence[str], rng: np.random.Generator
+) -> Edit | None:
     places = [place for place in _plain_numbers(claim) if claim[place[0]].isdecimal()]
-    others = sorted({match.group() for text in contexts for match in _DIGITS.finditer(text)} - set(_DIGITS.findall(claim)))
+    others = sorted(
+        {match.group() for text in contexts for match in _DIGITS.finditer(text)} - set(_DIGITS.findall(claim))
+    )
     if not places or not others:
         return None
     start, end = places[_pick(rng, places)]
@@ -160,7 +166,7 @@ def _name_in_context(claim: str, contexts: tuple[str, ...], _: Sequence[str], rn
 
 def _date(claim: str, _contexts: tuple[str, ...], _: Sequence[str], rng: np.random.Generator) -> Edit | None:
     long = [month.capitalize() for month in MONTHS if len(month) > _SHORT_MONTH and month != "sept"]
-    places = [match for match in re.finditer("|".join(long), claim)]
+    places = list(re.finditer("|".join(long), claim))
     if not places:
         return None
     found = places[_pick(rng, places)]

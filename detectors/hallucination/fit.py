@@ -108,7 +108,7 @@ def _fit(found: Mapping[str, tuple[Claims, Claims]], left_out: str, encoder: str
     weights, bias = fit_families({name: _split(found[name][1], calibrates=False) for name in names})
     model = GroundingModel(weights, bias, {})
     # One slope and one shift, of answers that the weights have not seen and nobody has changed.
-    slope, shift = calibrate(model, [_split(found[name][0], calibrates=True) for name in names])
+    slope, shift = calibrate(model, {name: _split(found[name][0], calibrates=True) for name in names})
     metadata: dict[str, Any] = {
         "encoder_revision": encoder,
         "seed": SEED,
@@ -122,7 +122,10 @@ def _split(claims: Claims, *, calibrates: bool) -> Claims:
     rows = wanted[claims.owners]
     number = np.cumsum(wanted) - 1
     return Claims(
-        claims.features[rows], number[claims.owners[rows]], claims.labels[wanted], claims.calibrates[wanted],
+        claims.features[rows],
+        number[claims.owners[rows]],
+        claims.labels[wanted],
+        claims.calibrates[wanted],
         claims.changed[wanted],
     )
 
@@ -158,16 +161,21 @@ def decisive(claims: Claims, values: F32) -> npt.NDArray[np.int64]:
     return found
 
 
-def calibrate(model: GroundingModel, kept: Sequence[Claims]) -> tuple[float, float]:
-    """Return slope (at least 0) and shift of the logits that fit answers of a split of their own (Platt 1999)."""
+def calibrate(model: GroundingModel, kept: Mapping[str, Claims]) -> tuple[float, float]:
+    """Return slope (at least 0) and shift of the logits that fit answers of a split of their own (Platt 1999).
+
+    A family of which the split has one class only has no say; without any other the logits stay as they are.
+    """
     logits, labels, shares = [], [], []
-    for own in kept:
+    for name, own in kept.items():
         values = own.features @ model.weights + np.float32(model.bias)
         logits.append(values[decisive(own, values)])
         labels.append(own.labels)
         both = own.labels.any() and not own.labels.all()
         ones, zeros = max(1, own.labels.sum()), max(1, (~own.labels).sum())
-        shares.append(np.where(own.labels, 1 / ones, 1 / zeros) * both)
+        shares.append(_FAMILY_WEIGHT.get(name, _A_DOMAIN) * np.where(own.labels, 1 / ones, 1 / zeros) * both)
+    if not np.concatenate(shares).any():
+        return 1.0, 0.0
     (slope,), shift = fit(np.concatenate(logits)[:, None], np.concatenate(labels), np.concatenate(shares))
     return float(slope), shift
 

@@ -1,4 +1,4 @@
-"""Disagreement between the output and other outputs to the same input: a model that guesses says something else each time."""
+"""Disagreement between the output and other outputs to the same input: who guesses says something else each time."""
 
 from __future__ import annotations
 

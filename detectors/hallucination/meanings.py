@@ -49,8 +49,10 @@ def agree(first: str, second: str, cosine: float) -> bool:
     words, others = words_of(first).content, words_of(second).content
     if min(len(words), len(others)) <= _SHORT:
         # "Ann won." and "Bob won." are close for any encoder; "Ann." and "It was Ann who won." are not.
-        return bool(words & others) and (words <= others or others <= words or cosine >= SAME_MEANING) and not (
-            differences(first, second)
+        return (
+            bool(words & others)
+            and (words <= others or others <= words or cosine >= SAME_MEANING)
+            and not (differences(first, second))
         )
     return cosine >= SAME_MEANING and not differences(first, second)
 

@@ -70,8 +70,10 @@ def mismatches(claim: str, known: Known) -> tuple[Mismatch, ...]:
     missing = [name for name in names(claim) if unknown(name, known.words, known.stems)]
     if missing:
         missing = [name for name in missing if not initials(claim, name) & known.words]
-    found += [Mismatch("name", one.start, one.end, f"name {claim[one.start : one.end]} is not in the contexts")
-              for one in missing]
+    found += [
+        Mismatch("name", one.start, one.end, f"name {claim[one.start : one.end]} is not in the contexts")
+        for one in missing
+    ]
     if not missing:
         found += _swapped_name(claim, known)
     event = _event(claim, known.sentences)

@@ -16,8 +16,13 @@ _WORD = re.compile(r"[^\W\d_][^\W_]*(?:['’][^\W\d_]+)*")
 _OPENS = re.compile(r"""(?:^|[.!?:\n"“”*•(])[\s"“'*(\[-]*$""")
 _RUN = re.compile(r"[A-Z][\w'’-]*(?:\s+(?:of\s+|and\s+|the\s+)*[A-Z][\w'’-]*)+")
 _LOOK_BACK = 8
-_TITLES = frozenset("mr mrs ms dr prof sir sen gov rep sgt agent client customer user assistant".split())
-_ADVERBS = frozenset("moreover furthermore meanwhile nevertheless nonetheless therefore thus hence whereas although yeah okay ok hmm yesterday today tomorrow tonight".split())
+_TITLE_LIST = "mr mrs ms dr prof sir sen gov rep sgt agent client customer user assistant"
+_ADVERB_LIST = (
+    "moreover furthermore meanwhile nevertheless nonetheless therefore thus hence whereas although yeah okay ok hmm "
+    "yesterday today tomorrow tonight"
+)
+_TITLES = frozenset(_TITLE_LIST.split())
+_ADVERBS = frozenset(_ADVERB_LIST.split())
 _OPENING_ENDINGS = ("ly", "ing", "ed")
 _SAME_ROOT = 4
 _SHORT_MONTH = 3
@@ -106,7 +111,11 @@ def _is_name(text: str, start: int, word: str, key: str) -> bool:
     common = _common()
     if key in common or stem(key) in common or key in _TITLES or key in _ADVERBS or len(key) < 2:
         return False
-    if key.removesuffix("s") in common or (key in MONTHS and len(key) <= _SHORT_MONTH) or text[start - 1 : start] == "[":
+    if (
+        key.removesuffix("s") in common
+        or (key in MONTHS and len(key) <= _SHORT_MONTH)
+        or text[start - 1 : start] == "["
+    ):
         return False
     if "'" in key and (key.split("'")[0] in common or key[1] == "'"):  # I'm, He'll
         return False

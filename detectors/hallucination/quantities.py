@@ -28,7 +28,7 @@ _ROUNDED = 1e5
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """One quantity. ``value`` is in the base unit of ``dimension`` (``time`` in seconds, ``""`` where there is no unit).
+    """One quantity. ``value`` is in the base unit of ``dimension`` (``time`` in seconds); that is empty without unit.
 
     ``clock`` is in minutes after midnight, ``date`` is (year, month, day) with 0 for what is not said. ``head`` is the
     stem of the word that is counted, if any; ``loose`` says that the text itself calls it approximate, or
@@ -99,10 +99,14 @@ def _same(claim: Quantity, other: Quantity) -> bool:
     first, second = claim.value, other.value
     if claim.dimension != other.dimension:
         if {claim.dimension, other.dimension} == {"", "clock"}:
-            first, second = ((60 * v if d == "" else v) for v, d in ((first, claim.dimension), (second, other.dimension)))
+            first, second = (
+                (60 * v if d == "" else v) for v, d in ((first, claim.dimension), (second, other.dimension))
+            )
         elif {claim.dimension, other.dimension} == {"", "%"}:
-            first, second = ((100 * v if d == "" and 0 < v < 1 else v) for v, d in
-                             ((first, claim.dimension), (second, other.dimension)))
+            first, second = (
+                (100 * v if d == "" and 0 < v < 1 else v)
+                for v, d in ((first, claim.dimension), (second, other.dimension))
+            )
         elif claim.dimension and other.dimension:
             return False
     if "clock" in (claim.dimension, other.dimension):
@@ -124,7 +128,7 @@ def _date_held(claim: Quantity, known: Sequence[Quantity]) -> bool:
     days = {other.value for other in known if not other.dimension}
     return any(
         other.dimension == "date"
-        and (not year or year in (other.date[0], 0) and (other.date[0] or year in years))
+        and (not year or year == other.date[0] or (not other.date[0] and year in years))
         and (not month or month == other.date[1])
         and (not day or day == other.date[2] or (not other.date[2] and day in days))
         for other in known
@@ -153,9 +157,7 @@ def _at(text: str, tokens: Sequence[Token], place: int) -> tuple[Quantity | None
     return Quantity(start, end, value, dimension, head=head, loose=loose, digits=read.digits, spelled=spelled), after
 
 
-def _with_unit(
-    text: str, tokens: Sequence[Token], after: int, dimension: str, value: float
-) -> tuple[str, float, int]:
+def _with_unit(text: str, tokens: Sequence[Token], after: int, dimension: str, value: float) -> tuple[str, float, int]:
     if not near(text, tokens, after):
         return dimension, value, after
     unit = tokens[after].lower
@@ -165,7 +167,11 @@ def _with_unit(
         return "%", value, after + 2
     if unit in ("am", "pm"):
         minutes = value if dimension == "clock" else value * 60
-        return ("clock", minutes % _HALF_DAY + _HALF_DAY * (unit == "pm"), after + 1) if minutes < _AFTERNOON else ("", value, after)
+        return (
+            ("clock", minutes % _HALF_DAY + _HALF_DAY * (unit == "pm"), after + 1)
+            if minutes < _AFTERNOON
+            else ("", value, after)
+        )
     if dimension or unit not in UNITS:
         return dimension, value, after
     dimension, factor = UNITS[unit]

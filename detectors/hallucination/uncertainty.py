@@ -58,7 +58,7 @@ class Uncertainty(Detector):
 
 
 def worst_span(logs: npt.NDArray[np.float64]) -> tuple[int, float]:
-    """Return where the five neighbouring tokens with the lowest mean begin, and that mean; fewer tokens are one span."""
+    """Return where the five neighbours with the lowest mean begin, and that mean; fewer tokens are one span."""
     length = min(_SPAN, len(logs))
     means = np.convolve(logs, np.full(length, 1 / length), mode="valid")
     start = int(means.argmin())

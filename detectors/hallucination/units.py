@@ -35,7 +35,8 @@ MONTHS = (
     | {word: place + 1 for place, word in enumerate(_SHORT_MONTH_LIST.split())}
     | {"sept": 9}
 )
-WEEKDAYS = frozenset("monday tuesday wednesday thursday friday saturday sunday".split())
+_WEEKDAY_LIST = "monday tuesday wednesday thursday friday saturday sunday"
+WEEKDAYS = frozenset(_WEEKDAY_LIST.split())
 MONEY_SIGNS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}
 _UNIT_ROWS = (
     ("time", 1, "second seconds sec secs"),
@@ -96,8 +97,10 @@ HEDGES = (
     "close to",
     "circa",
 )
-NOT_HEADS = frozenset(
+_NOT_HEAD_LIST = (
     "a an the and or but of in on at by for from to with as is are was were has have had be been that which who it he "
-    "she they will would can could may not also per if than then when while after before until since between".split()
+    "she they will would can could may not also per if than then when while after before until since between"
 )
-PASSED_OVER = frozenset("more different new other additional further".split())
+NOT_HEADS = frozenset(_NOT_HEAD_LIST.split())
+_PASSED_OVER_LIST = "more different new other additional further"
+PASSED_OVER = frozenset(_PASSED_OVER_LIST.split())

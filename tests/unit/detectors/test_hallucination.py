@@ -96,7 +96,7 @@ def test_small_talk_is_no_claim(small_talk: str) -> None:
         "The retrieved passages do not explicitly mention a warranty.", "I'm unable to confirm the delivery date.",
         "It is not possible to answer this from the given text.", "I won't be able to share that address with you.",
         "I must decline to answer questions about other customers.", "The price is not specified in the text provided.",
-        "The context has no mention of opening hours on Sundays.", "We do not have enough information about that model.",
+        "The context has no mention of opening hours.", "We do not have enough information about that model.",
         "The opening date cannot be determined from the given documents.", "I don't have access to real-time prices.",
         "Based on the provided context, it is unclear who signed the treaty.", "I can't help with writing malware.",
         "The source doesn't say when the bridge was opened.", "There is not enough information to answer fully.",
@@ -150,7 +150,11 @@ def test_many_contexts_ask_for_a_bounded_number_of_vectors() -> None:
     assert any("Refunds are paid" in sentence for sentence in reading.sentences)
 
 
-@given(st.lists(st.floats(0, 1, width=32), min_size=len(FEATURES), max_size=len(FEATURES)), st.integers(0, len(FEATURES) - 1), st.floats(0, 1, width=32))
+@given(
+    st.lists(st.floats(0, 1, width=32), min_size=len(FEATURES), max_size=len(FEATURES)),
+    st.integers(0, len(FEATURES) - 1),
+    st.floats(0, 1, width=32),
+)
 def test_less_support_never_lowers_the_score(row: list[float], place: int, more: float) -> None:
     worse = list(row)
     worse[place] = max(row[place], more)

@@ -93,7 +93,9 @@ def test_edits_from_elsewhere_are_all_found(kind: str) -> None:
 
 
 def test_names_are_words_that_english_does_not_write_small() -> None:
-    assert [name.key for name in names("Yesterday the Support Team met Maria in Oslo. Additionally, Bergen waits.")] == [
+    assert [
+        name.key for name in names("Yesterday the Support Team met Maria in Oslo. Additionally, Bergen waits.")
+    ] == [
         "maria",
         "oslo",
         "bergen",

@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 
 from inferwatch.detectors.hallucination.quantities import held, quantities
 
-_WORDS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_WORD_LIST = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
+_TENS_LIST = "twenty thirty forty fifty sixty seventy eighty ninety"
+_MONTH_LIST = "January February March April May June July August September October November December"
+_WORDS, _TENS = _WORD_LIST.split(), _TENS_LIST.split()
 
 
 def spelled(number: int) -> str:
@@ -70,10 +72,13 @@ def test_digits_separators_and_words_are_one_number(number: int) -> None:
 
 @given(st.integers(1, 28), st.integers(1, 12), st.integers(1900, 2099))
 def test_notations_of_a_date_are_one_date(day: int, month: int, year: int) -> None:
-    name = (
-        "January February March April May June July August September October November December".split()[month - 1]
+    name = _MONTH_LIST.split()[month - 1]
+    ways = (
+        f"{year}-{month:02}-{day:02}",
+        f"{day} {name} {year}",
+        f"{name} {day}, {year}",
+        f"the {day}th of {name} {year}",
     )
-    ways = (f"{year}-{month:02}-{day:02}", f"{day} {name} {year}", f"{name} {day}, {year}", f"the {day}th of {name} {year}")
     assert {one.date for way in ways for one in quantities(f"It was on {way}.")} == {(year, month, day)}
 
 

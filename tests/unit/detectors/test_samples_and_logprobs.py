@@ -13,7 +13,10 @@ from inferwatch.detectors.hallucination.uncertainty import Uncertainty
 
 ANSWER = "The bridge was opened in 1932 by the mayor of Sydney."
 SAME = ("In 1932 the mayor of Sydney opened the bridge.", "The mayor of Sydney opened the bridge in 1932.")
-OTHER = ("The bridge was opened in 1947 by the mayor of Sydney.", "The bridge was opened in 1919 by the mayor of Perth.")
+OTHER = (
+    "The bridge was opened in 1947 by the mayor of Sydney.",
+    "The bridge was opened in 1919 by the mayor of Perth.",
+)
 
 
 def disagreement(encoder: Encoder, *items: Item) -> tuple[Scores, Scores]:
@@ -51,7 +54,9 @@ def test_short_answers_are_told_apart(encoder: Encoder, first: str, second: str,
 def test_the_order_of_the_samples_does_not_matter(encoder: Encoder, order: list[str]) -> None:
     apart, entropy = disagreement(encoder, Item(output=ANSWER, samples=tuple(order)))
     assert apart.values[0] == 0.5
-    assert entropy.values[0] == pytest.approx(disagreement(encoder, Item(output=ANSWER, samples=(*SAME, *OTHER)))[1].values[0])
+    assert entropy.values[0] == pytest.approx(
+        disagreement(encoder, Item(output=ANSWER, samples=(*SAME, *OTHER)))[1].values[0]
+    )
 
 
 def test_without_samples_or_logprobs_the_scores_abstain(encoder: Encoder) -> None:
