@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -54,7 +54,7 @@ class Hallucination(Detector):
         views = [() if reason else _views(item) for item, reason in zip(batch.items, reasons, strict=True)]
         flat = [view for own in views for view in own]
         grounded = _ground(batch, flat)
-        scored = iter(())
+        scored: Iterator[tuple[Grounding, F32]] = iter(())
         if grounded:
             probabilities = self._model(np.concatenate([one.features for one in grounded]))
             ends = np.cumsum([len(one.features) for one in grounded])[:-1]
@@ -64,7 +64,9 @@ class Hallucination(Detector):
         for row, own in enumerate(views):
             if own:
                 found = [next(scored) for _ in own]
-                claims = np.mean([probability for _, probability in found], axis=0, dtype=np.float32)
+                claims: F32 = np.array([own_values for _, own_values in found], np.float32).mean(
+                    axis=0, dtype=np.float32
+                )
                 values[row] = claims.max()
                 evidence[row] = _evidence(own, found, claims)
         return (Scores("hallucination", values, reasons, tuple(evidence)),)

@@ -31,7 +31,7 @@ def test_faithful_answers_score_low_and_invented_ones_high(encoder: Encoder) -> 
     rows = json.loads((Path(__file__).parent / "grounded_answers.json").read_text("utf-8"))
     good = score(encoder, *(Item("", row["faithful"], tuple(row["contexts"])) for row in rows)).values
     bad = score(encoder, *(Item("", row["invented"], tuple(row["contexts"])) for row in rows)).values
-    assert (good < 0.3).mean() >= 0.9
+    assert (good < 0.5).mean() >= 0.9
     assert (bad > 0.6).mean() >= 0.9
     assert good.max() < bad.min()
 

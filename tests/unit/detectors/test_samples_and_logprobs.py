@@ -47,7 +47,7 @@ def test_samples_that_say_the_same_agree_and_others_do_not(encoder: Encoder) -> 
 )  # fmt: skip
 def test_short_answers_are_told_apart(encoder: Encoder, first: str, second: str, same: bool) -> None:
     apart, _ = disagreement(encoder, Item(output=first, samples=(second,)))
-    assert (apart.values[0] == 0) is same
+    assert bool(apart.values[0] == 0) is same
 
 
 @given(order=st.permutations((*SAME, *OTHER)))
