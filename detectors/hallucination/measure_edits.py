@@ -74,24 +74,27 @@ def report(
     made = {(kind, name): edited(own, pool, kind, rng) for kind in KINDS for name, own in found.items()}
     result: dict[str, dict[str, Any]] = defaultdict(dict)
     for kind in KINDS:
-        parts = []
+        parts: list[tuple[F32, F32, F32, F32]] = []
         for name in found:
             pairs = made[kind, name]
-            if not pairs:
-                continue
-            right, wrong = ([pair[side] for pair in pairs] for side in (0, 1))
-            detector = detectors[name]
-            scores = [detector.score(Batch.encode(items, [detector], encoder))[0].values for items in (right, wrong)]
-            parts.append((exact(right), exact(wrong), *scores))
-            threshold = detector.emits["hallucination"]
-            result[kind][name] = {
-                "exact": figures(*parts[-1][:2], 1),
-                "score": figures(*parts[-1][2:], threshold),
-            }
+            if pairs:
+                right, wrong = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+                scores = [_scores(detectors[name], items, encoder) for items in (right, wrong)]
+                parts.append((exact(right), exact(wrong), scores[0], scores[1]))
+                result[kind][name] = _both(parts[-1:])
         if parts:
-            joined = [np.concatenate(column) for column in zip(*parts, strict=True)]
-            result[kind]["all"] = {"exact": figures(*joined[:2], 1), "score": figures(*joined[2:], 0.6)}
+            result[kind]["all"] = _both(parts)
     return dict(result)
+
+
+def _scores(detector: Hallucination, items: Sequence[Item], encoder: Encoder) -> F32:
+    return detector.score(Batch.encode(items, [detector], encoder))[0].values
+
+
+def _both(parts: Sequence[tuple[F32, F32, F32, F32]]) -> dict[str, dict[str, float]]:
+    rules_right, rules_wrong, right, wrong = (np.concatenate([part[place] for part in parts]) for place in range(4))
+    threshold = Hallucination.emits["hallucination"]
+    return {"exact": figures(rules_right, rules_wrong, 1), "score": figures(right, wrong, threshold)}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
