@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from inferwatch.detectors.base import F32
 from inferwatch.detectors.hallucination.lexicon import words_of
 from inferwatch.detectors.hallucination.mismatches import known, mismatches
+from inferwatch.detectors.hallucination.negation import opposed
 
 # Of paraphrases of one answer nine in ten have a higher cosine; see MODEL_CARD.md.
 SAME_MEANING = 0.65
 _MOST_CHARS = 2000
 _SHORT = 4
+_WORD = re.compile(r"[^\W_]+")
 
 
 def cut(text: str) -> str:
@@ -44,16 +47,13 @@ def clusters(texts: Sequence[str], vectors: F32) -> list[int]:
 
 def agree(first: str, second: str, cosine: float) -> bool:
     """Return whether two answers mean the same, whichever of them comes first."""
-    if first == second:
+    if _WORD.findall(first.lower()) == _WORD.findall(second.lower()):
         return True
     words, others = words_of(first).content, words_of(second).content
     if min(len(words), len(others)) <= _SHORT:
         # "Ann won." and "Bob won." are close for any encoder; "Ann." and "It was Ann who won." are not.
-        return (
-            bool(words & others)
-            and (words <= others or others <= words or cosine >= SAME_MEANING)
-            and not (differences(first, second))
-        )
+        close = bool(words & others) and (words <= others or others <= words or cosine >= SAME_MEANING)
+        return close and not opposed(first, second) and not differences(first, second)
     return cosine >= SAME_MEANING and not differences(first, second)
 
 

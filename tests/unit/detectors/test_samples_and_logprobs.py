@@ -43,6 +43,7 @@ def test_samples_that_say_the_same_agree_and_others_do_not(encoder: Encoder) -> 
     [
         ("Ann won.", "Bob won.", False), ("Ann won.", "Ann.", True), ("42", "43", False), ("42", "42.", True),
         ("Yes, it is allowed.", "No, it is not allowed.", False), ("Paris", "It is Paris.", True),
+        ("Yes.", "yes", True), ("Yes.", "No.", False),
     ],
 )  # fmt: skip
 def test_short_answers_are_told_apart(encoder: Encoder, first: str, second: str, same: bool) -> None:
