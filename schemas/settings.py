@@ -113,6 +113,10 @@ class BudgetSettings(Section):
     guide: str | None = Field(
         default=None, description="A score of a detector without a budget; where it is high, more rows are scored."
     )
+    prefer: Literal["risky", "uncertain"] = Field(
+        default="risky",
+        description="Rows to score more of: those whose guide is high, or those whose guide is near one half.",
+    )
 
     @property
     def lowest(self) -> float:

@@ -31,7 +31,10 @@ BANDS = len(BOUNDS) + 2
 _MIDDLES = (0.01, 0.06, 0.2, 0.5, 0.85)
 # The standard deviation of a hit in each band. Beyond one half it would fall again; but the guide is no oracle, and
 # rows it is sure of are those that people ask to see.
-_SPREADS = tuple(sqrt(min(middle, 0.5) * (1 - min(middle, 0.5))) for middle in _MIDDLES)
+_RISKY = tuple(sqrt(min(middle, 0.5) * (1 - min(middle, 0.5))) for middle in _MIDDLES)
+# As a second look at what the guide itself cannot decide, the plain standard deviation: it is largest at one half.
+_UNCERTAIN = tuple(sqrt(middle * (1 - middle)) for middle in _MIDDLES)
+_SPREADS = {"risky": _RISKY, "uncertain": _UNCERTAIN}
 
 
 def bands(guide: F32) -> npt.NDArray[np.int64]:
@@ -43,21 +46,24 @@ def bands(guide: F32) -> npt.NDArray[np.int64]:
 def probabilities(counts: Sequence[int], budget: BudgetSettings) -> tuple[float, ...]:
     """Return the inclusion probability of each band, such that rows in these proportions cost ``budget.share``.
 
-    Each is within [floor, 1], and not smaller than that of a band below. Rows without a guide get the plain share.
+    Each is within [floor, 1]. With ``prefer: risky`` it is not smaller than that of a band below, with
+    ``uncertain`` it is largest in the band around one half. Rows without a guide get the plain share.
 
     Args:
         counts: rows seen in each band.
-        budget: share and floor.
+        budget: share, floor and which rows it prefers.
     """
     scored = counts[1:]
     total = sum(scored)
     if not total:
         return (budget.share,) * BANDS
 
-    def at(scale: float) -> list[float]:
-        return [min(1.0, max(budget.lowest, scale * spread)) for spread in _SPREADS]
+    spreads = _SPREADS[budget.prefer]
 
-    low, high = 0.0, 1 / min(_SPREADS)
+    def at(scale: float) -> list[float]:
+        return [min(1.0, max(budget.lowest, scale * spread)) for spread in spreads]
+
+    low, high = 0.0, 1 / min(spreads)
     for _ in range(60):
         middle = (low + high) / 2
         cost = sum(count * probability for count, probability in zip(scored, at(middle), strict=True))

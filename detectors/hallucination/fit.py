@@ -1,128 +1,183 @@
 """Fit the grounding model: ``python -m inferwatch.detectors.hallucination.fit DATA_FOLDER --out weights.json``.
 
-DATA_FOLDER holds grounding/begin_dev_*.tsv, memnet_*.csv, anyscale_pairs.json and summedits_*.json, which stay
-outside the repository; support_pairs.json lies beside this file. Fitted on BEGIN, memnet and the support pairs, with
-mismatched contexts and changed numbers added; anyscale and SummEdits are only tested on. It also prints what each
-fitted family scores when it is left out.
+DATA_FOLDER holds the data sets of corpora.py, which stay outside the repository. Every figure it prints is of a
+family that was left out of the fit (with its twin, where two share passages). See also families and fit_without.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
-from sklearn.metrics import roc_auc_score
 
 from inferwatch.detectors.base import F32, Encoder, Item
 from inferwatch.detectors.encoder.cache import CachedEncoder
 from inferwatch.detectors.encoder.sentence_transformer import SentenceTransformerEncoder
+from inferwatch.detectors.hallucination.corpora import SEED, Examples, families, for_calibration, others, widen
+from inferwatch.detectors.hallucination.detector import Hallucination
 from inferwatch.detectors.hallucination.grounding import FEATURES, ground, read
+from inferwatch.detectors.hallucination.measure import measure
 from inferwatch.detectors.hallucination.model import PACKAGED, GroundingModel
 
-SEED = 20261123
+__all__ = ["Examples", "families", "fit_without"]
+
 _minimize: Any = minimize  # scipy has no types
-SUPPORT_PAIRS = Path(__file__).with_name("support_pairs.json")
 _RIDGE = 0.002
-_DIGITS = re.compile(r"\d+")
-# A family counts by what it teaches about support answers, not by how many rows it happens to have.
-_FAMILY_WEIGHT = {"begin": 1.0, "memnet": 1.0, "support": 1.0}
+_ROUNDS = 4
+# A family counts by what it teaches about answers to questions, not by how many rows or domains it happens to have.
+_FAMILY_WEIGHT = {"begin": 1.0, "memnet": 1.0, "support": 1.0, "anyscale": 0.5}
+_A_DOMAIN = 0.25
 
 
 @dataclass(frozen=True)
-class Pair:
-    """An answer with its contexts, whether they fail to support it, and its family."""
+class Claims:
+    """Features of the claims of a family's answers: (m, f); whose they are, and of its answers label and split."""
 
-    item: Item
-    unsupported: bool
-    family: str
-
-
-def read_pairs(folder: Path) -> list[Pair]:
-    """Return every pair of the grounding sets and the support pairs."""
-    grounding = folder / "grounding"
-    pairs = [*_begin(grounding), *_memnet(grounding), *_support()]
-    for row in json.loads((grounding / "anyscale_pairs.json").read_text("utf-8")):
-        for key, wrong in (("correct_sent", False), ("incorrect_sent", True)):
-            item = Item(output=row[key], contexts=(row["article_sent"],))
-            pairs.append(Pair(item, wrong, "anyscale"))
-    for path in sorted(grounding.glob("summedits_*.json")):
-        for row in json.loads(path.read_text("utf-8")):
-            item = Item(output=row["summary"], contexts=(row["doc"],))
-            pairs.append(Pair(item, not row["label"], path.stem))
-    return pairs
+    features: F32
+    owners: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.bool_]
+    calibrates: npt.NDArray[np.bool_]
+    changed: npt.NDArray[np.bool_]
 
 
-def _begin(folder: Path) -> list[Pair]:
-    pairs = []
-    for path in sorted(folder.glob("begin_dev_*.tsv")):
-        with path.open(encoding="utf-8", newline="") as handle:
-            for row in csv.DictReader(handle, delimiter="\t", quoting=csv.QUOTE_NONE):
-                label = row["begin_label"].strip().lower()
-                if label == "generic":
-                    continue
-                item = Item(row["message"], row["response"], (row["knowledge"],))
-                pairs.append(Pair(item, label != "fully attributable", "begin"))
-    return pairs
+def fit_without(folder: Path, left_out: str, work: Path) -> Hallucination:
+    """Return the detector fitted without the family ``left_out``; empty leaves out nothing.
+
+    Args:
+        folder: holds ``grounding/`` with the data sets.
+        left_out: a name of ``families(folder)``; with BEGIN goes memnet and with memnet BEGIN, which share passages.
+        work: where weights are kept and found again.
+
+    Raises:
+        ValueError: there is no such family.
+    """
+    kept = work / f"hallucination-without-{left_out or 'nothing'}.json"
+    if not kept.exists():
+        work.mkdir(parents=True, exist_ok=True)
+        encoder = _encoder()
+        _fit(_claims_of(folder), left_out, encoder.family).save(kept)
+    return Hallucination(GroundingModel.load(kept))
 
 
-def _memnet(folder: Path) -> list[Pair]:
-    pairs = []
-    for name, wrong in (("memnet_consistent.csv", False), ("memnet_inconsistent.csv", True)):
-        with (folder / name).open(encoding="utf-8", newline="") as handle:
-            rows = list(csv.DictReader(handle))
-        pairs += [Pair(Item(row["message"], row["response"], (row["knowledge"],)), wrong, "memnet") for row in rows]
-    return pairs
+@cache
+def _encoder() -> CachedEncoder:
+    return CachedEncoder(SentenceTransformerEncoder(threads=1), 50_000)
 
 
-def _support() -> list[Pair]:
-    return [
-        Pair(Item("", answer, tuple(row["contexts"])), kind == "invented", "support")
-        for row in json.loads(SUPPORT_PAIRS.read_text("utf-8"))["pairs"]
-        for kind in ("faithful", "invented")
-        for answer in row[kind]
-    ]
+@cache
+def _claims_of(folder: Path) -> Mapping[str, tuple[Claims, Claims]]:
+    """Return for each family the claims as they are, and with wrong copies added."""
+    encoder = _encoder()
+    return {
+        name: (claims_of(own, encoder), claims_of(widen(own, name), encoder, len(own.items)))
+        for name, own in families(folder).items()
+    }
 
 
-def widen(pairs: Sequence[Pair]) -> list[Pair]:
-    """Return ``pairs`` and, of the supported ones, copies that are wrong: contexts of another, a number changed."""
-    rng = np.random.default_rng(SEED)
-    good = [pair for pair in pairs if not pair.unsupported]
-    more: list[Pair] = []
-    for pair in good:
-        other = good[int(rng.integers(len(good)))]
-        if other.item.contexts != pair.item.contexts and rng.random() < 0.5:
-            more.append(Pair(Item("", pair.item.output, other.item.contexts), True, pair.family))
-        numbers = _DIGITS.findall(pair.item.output)
-        if numbers:
-            old = numbers[int(rng.integers(len(numbers)))]
-            changed = pair.item.output.replace(old, str(int(old) + int(rng.integers(1, 50))), 1)
-            more.append(Pair(Item(pair.item.input, changed, pair.item.contexts), True, pair.family))
-    return [*pairs, *more]
-
-
-def features_of(pairs: Sequence[Pair], encoder: Encoder) -> tuple[F32, list[Pair], npt.NDArray[np.int64]]:
-    """Return features of every claim, the pairs that claim anything, and for each claim the row of its pair."""
-    kept = [pair for pair in pairs if pair.item.output.strip() and read(pair.item).claims]
-    wanted = list(dict.fromkeys(t for pair in kept for t in (*read(pair.item).claims, *read(pair.item).sentences)))
-    vectors = encoder.encode(wanted)
-    index = {text: row for row, text in enumerate(wanted)}
+def claims_of(examples: Examples, encoder: Encoder, plain: int = 0) -> Claims:
+    """Return the features of every claim of ``examples``; those from ``plain`` on, if given, were made by ``widen``."""
+    readings = [read(item) for item in examples.items]
+    kept = [place for place, reading in enumerate(readings) if reading.claims]
+    texts = list(dict.fromkeys(t for place in kept for t in (*readings[place].claims, *readings[place].sentences)))
+    index = {text: row for row, text in enumerate(texts)}
+    vectors = encoder.encode(texts)
     rows, owners = [], []
-    for place, pair in enumerate(kept):
-        reading = read(pair.item)
-        claims = vectors[[index[text] for text in reading.claims]]
-        sentences = vectors[[index[text] for text in reading.sentences]]
-        rows.append(ground(pair.item, reading, claims, sentences).features)
-        owners += [place] * len(claims)
-    return np.concatenate(rows), kept, np.array(owners)
+    for owner, place in enumerate(kept):
+        own = readings[place]
+        claims, sentences = ([index[text] for text in part] for part in (own.claims, own.sentences))
+        rows.append(ground(examples.items[place], own, vectors[claims], vectors[sentences]).features)
+        owners += [owner] * len(own.claims)
+    items: list[Item] = [examples.items[place] for place in kept]
+    calibrates = np.array([for_calibration(item) for item in items], np.bool_)
+    changed = np.arange(len(examples.items))[kept] >= plain if plain else np.zeros(len(kept), np.bool_)
+    return Claims(np.concatenate(rows), np.array(owners), examples.labels[kept], calibrates, changed)
+
+
+def _fit(found: Mapping[str, tuple[Claims, Claims]], left_out: str, encoder: str) -> GroundingModel:
+    if left_out and left_out not in found:
+        raise ValueError(f"no family {left_out!r}; there are {sorted(found)}")
+    names = others(list(found), left_out)
+    weights, bias = fit_families({name: _split(found[name][1], calibrates=False) for name in names})
+    model = GroundingModel(weights, bias, {})
+    # One slope and one shift, of answers that the weights have not seen and nobody has changed.
+    slope, shift = calibrate(model, {name: _split(found[name][0], calibrates=True) for name in names})
+    metadata: dict[str, Any] = {
+        "encoder_revision": encoder,
+        "seed": SEED,
+        "fitted_on": {name: len(found[name][1].labels) for name in names},
+    }
+    return GroundingModel(slope * weights, slope * bias + shift, metadata)
+
+
+def _split(claims: Claims, *, calibrates: bool) -> Claims:
+    wanted = claims.calibrates == calibrates
+    rows = wanted[claims.owners]
+    number = np.cumsum(wanted) - 1
+    return Claims(
+        claims.features[rows],
+        number[claims.owners[rows]],
+        claims.labels[wanted],
+        claims.calibrates[wanted],
+        claims.changed[wanted],
+    )
+
+
+def fit_families(taught: Mapping[str, Claims]) -> tuple[F32, float]:
+    """Fit where only answers have labels: of a wrong answer, the claim that looks worst is taken for the wrong one.
+
+    In a family both classes weigh the same, and of the wrong ones those that were made wrong as much as the others.
+    The choice of claims and the fit take turns.
+    """
+    weights, bias = np.ones(len(FEATURES), np.float32), 0.0
+    for _ in range(_ROUNDS):
+        features, labels, shares = [], [], []
+        for name, own in taught.items():
+            rows = decisive(own, own.features @ weights)
+            wrong, changed = own.labels[own.owners[rows]], own.changed[own.owners[rows]]
+            features.append(own.features[rows])
+            labels.append(wrong)
+            share = np.zeros(len(rows))
+            for group, weight in ((~wrong, 1.0), (wrong & ~changed, 0.5), (wrong & changed, 0.5)):
+                share[group] = weight / max(1, group.sum())
+            shares.append(_FAMILY_WEIGHT.get(name, _A_DOMAIN) * share)
+        weights, bias = fit(np.concatenate(features), np.concatenate(labels), np.concatenate(shares))
+    return weights, bias
+
+
+def decisive(claims: Claims, values: F32) -> npt.NDArray[np.int64]:
+    """Return the row of the claim with the highest value of each answer."""
+    order = np.lexsort((-values, claims.owners))
+    first = np.ones(len(order), np.bool_)
+    first[1:] = claims.owners[order][1:] != claims.owners[order][:-1]
+    found: npt.NDArray[np.int64] = order[first]
+    return found
+
+
+def calibrate(model: GroundingModel, kept: Mapping[str, Claims]) -> tuple[float, float]:
+    """Return slope (at least 0) and shift of the logits that fit answers of a split of their own (Platt 1999).
+
+    A family of which the split has one class only has no say; without any other the logits stay as they are.
+    """
+    logits, labels, shares = [], [], []
+    for name, own in kept.items():
+        values = own.features @ model.weights + np.float32(model.bias)
+        logits.append(values[decisive(own, values)])
+        labels.append(own.labels)
+        both = own.labels.any() and not own.labels.all()
+        ones, zeros = max(1, own.labels.sum()), max(1, (~own.labels).sum())
+        shares.append(_FAMILY_WEIGHT.get(name, _A_DOMAIN) * np.where(own.labels, 1 / ones, 1 / zeros) * both)
+    if not np.concatenate(shares).any():
+        return 1.0, 0.0
+    (slope,), shift = fit(np.concatenate(logits)[:, None], np.concatenate(labels), np.concatenate(shares))
+    return float(slope), shift
 
 
 def fit(features: F32, labels: npt.NDArray[np.bool_], weights: npt.NDArray[np.float64]) -> tuple[F32, float]:
@@ -141,80 +196,22 @@ def fit(features: F32, labels: npt.NDArray[np.bool_], weights: npt.NDArray[np.fl
     return found[:-1].astype(np.float32), float(found[-1])
 
 
-def fit_families(
-    features: F32, kept: Sequence[Pair], owners: npt.NDArray[np.int64], families: Sequence[str]
-) -> tuple[F32, float]:
-    """Fit on single-claim answers of ``families``: there the answer's label is the claim's."""
-    single = np.bincount(owners, minlength=len(kept))[owners] == 1
-    family = np.array([kept[owner].family for owner in owners])
-    labels = np.array([kept[owner].unsupported for owner in owners])
-    chosen = single & np.isin(family, list(families))
-    weights = np.zeros(len(owners))
-    for name in families:
-        for label in (True, False):
-            rows = chosen & (family == name) & (labels == label)
-            weights[rows] = _FAMILY_WEIGHT[name] / max(1, rows.sum())
-    return fit(features[chosen], labels[chosen], weights[chosen])
-
-
-def worst(values: F32, owners: npt.NDArray[np.int64], n: int) -> F32:
-    """Return for each of ``n`` answers the value of its least supported claim."""
-    found = np.zeros(n, np.float32)
-    np.maximum.at(found, owners, values)
-    return found
-
-
-def interval(
-    labels: npt.NDArray[np.bool_], values: F32, measure: Callable[[Any, Any], float], draws: int = 500
-) -> list[float]:
-    """Return a measure with its bootstrap 95 % interval."""
-    rng = np.random.default_rng(SEED)
-    draws_of = (rng.integers(0, len(labels), len(labels)) for _ in range(draws))
-    found = [measure(labels[rows], values[rows]) for rows in draws_of if 0 < labels[rows].sum() < len(labels)]
-    low, high = np.quantile(found, [0.025, 0.975])
-    return [round(float(x), 3) for x in (measure(labels, values), low, high)]
-
-
-def _measure(model: GroundingModel, features: F32, kept: Sequence[Pair], owners: Any, family: str) -> dict[str, Any]:
-    values = worst(model(features), owners, len(kept))
-    rows = np.array([pair.family == family for pair in kept])
-    labels = np.array([pair.unsupported for pair in kept])[rows]
-    values = values[rows]
-    auc = interval(labels, values, lambda y, s: float(roc_auc_score(y, s)))
-    return {
-        "n": len(labels),
-        "unsupported": int(labels.sum()),
-        "auc": auc,
-        "recall_at_0.6": round(float((values[labels] >= 0.6).mean()), 3),
-        "false_flags_at_0.6": round(float((values[~labels] >= 0.6).mean()), 3),
-        "brier": round(float(np.mean((values - labels) ** 2)), 3),
-    }
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, default=PACKAGED)
-    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
-    encoder = CachedEncoder(SentenceTransformerEncoder(threads=options.threads), 50_000)
-    pairs = read_pairs(options.folder)
-    plain = features_of(pairs, encoder)
-    fitted = [pair for pair in pairs if pair.family in _FAMILY_WEIGHT]
-    wide = features_of(widen(fitted), encoder)
-    families = list(_FAMILY_WEIGHT)
-    weights, bias = fit_families(*wide, families)
-    counts = {name: sum(pair.family == name for pair in wide[1]) for name in families}
-    metadata: dict[str, Any] = {"encoder_revision": encoder.family, "seed": SEED, "fitted_on": counts}
-    model = GroundingModel(weights, bias, metadata)
-    report = {name: _measure(model, *plain, name) for name in dict.fromkeys(pair.family for pair in plain[1])}
-    left_out = {}
-    for name in families:
-        rest = GroundingModel(*fit_families(*wide, [other for other in families if other != name]), {})
-        left_out[name] = _measure(rest, *plain, name)
+    found = _claims_of(options.folder)
+    family = _encoder().family
+    report = {}
+    for name, (plain, _) in found.items():
+        model = _fit(found, name, family)
+        values = model(plain.features)
+        report[name] = measure(plain.labels, values[decisive(plain, values)])
+    model = _fit(found, "", family)
     model.save(options.out)
-    weights_by_name = dict(zip(FEATURES, [round(float(w), 3) for w in weights], strict=True))
-    print(json.dumps({"weights": weights_by_name, "bias": bias, "report": report, "left out": left_out}, indent=1))
+    weights = dict(zip(FEATURES, [round(float(w), 3) for w in model.weights], strict=True))
+    print(json.dumps({"weights": weights, "bias": round(model.bias, 3), "left out": report}, indent=1))
 
 
 if __name__ == "__main__":

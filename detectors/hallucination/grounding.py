@@ -11,19 +11,29 @@ import numpy as np
 from inferwatch.detectors.base import F32, Item, once_an_item
 from inferwatch.detectors.hallucination.claims import claims
 from inferwatch.detectors.hallucination.lexicon import Words, words_of
+from inferwatch.detectors.hallucination.mismatches import Known, Mismatch, known, mismatches
 from inferwatch.detectors.sentences import Span, split_sentences
 
-FEATURES = ("distance", "words", "sentence_words", "pairs", "numbers", "names", "negation")
+FEATURES = (
+    "distance",
+    "words",
+    "new_words",
+    "sentence_words",
+    "pairs",
+    "number",
+    "name",
+    "negation",
+    "relation",
+)
 MAX_CONTEXT_CHARS = 20_000
 MAX_CONTEXT_SENTENCES = 24
 _SPLIT_SENTENCES = 256
-# One unknown number makes a claim wrong; one unknown name may be a capitalised common word.
-_MOST_NAMES = 2
+_MOST_NEW_WORDS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One item as the detector sees it: its claims and the context sentences that are looked at."""
+    """One item as the detector sees it: its claims, the context sentences that are looked at, and what is known."""
 
     spans: tuple[Span, ...]
     claims: tuple[str, ...]
@@ -52,39 +62,42 @@ def _sentences(context: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Grounding:
-    """Features of the c claims of one item, (c, 7) float32 in [0, 1], 0 = held by the contexts; and why not."""
+    """Features of the c claims of one item, (c, 9) float32 in [0, 1], 0 = held by the contexts; and why not."""
 
     features: F32
     reasons: tuple[tuple[str, ...], ...]
 
 
+def known_of(item: Item, reading: Reading) -> Known:
+    """Return what the contexts of ``item`` and its question say."""
+    contexts = tuple(context[:MAX_CONTEXT_CHARS] for context in item.contexts)
+    return known(contexts, item.input[:MAX_CONTEXT_CHARS], reading.sentences)
+
+
 def ground(item: Item, reading: Reading, claim_vectors: F32, sentence_vectors: F32) -> Grounding:
     """Compare each claim with the contexts: (c, dim) and (s, dim) vectors with rows of norm 1; c and s at least 1."""
-    cosines = claim_vectors @ sentence_vectors.T
-    closest = cosines.argmax(axis=1)
-    near = cosines[np.arange(len(closest)), closest]
+    near = (claim_vectors @ sentence_vectors.T).max(axis=1)
     parts = [words_of(sentence) for sentence in reading.sentences]
-    known = _union([words_of(context[:MAX_CONTEXT_CHARS]) for context in item.contexts])
-    asked = words_of(item.input[:MAX_CONTEXT_CHARS])
+    all_words = _union([words_of(context[:MAX_CONTEXT_CHARS]) for context in item.contexts])
+    facts = known_of(item, reading)
     rows, reasons = [], []
     for place, claim in enumerate(reading.claims):
         words = words_of(claim)
-        numbers = [shown for number, shown in words.numbers.items() if number not in known.content | asked.content]
-        names = [shown for name, shown in words.names.items() if name not in known.content | asked.content]
+        found = mismatches(claim, facts)
+        kinds = {one.kind for one in found}
+        missing = len(words.content - all_words.content)
         best = max(len(words.content & part.content) for part in parts) / len(words.content)
-        opposite = words.negated != parts[closest[place]].negated
         rows.append(
             (
                 1 - float(near[place]),
-                1 - len(words.content & known.content) / len(words.content),
+                missing / len(words.content),
+                min(missing, _MOST_NEW_WORDS) / _MOST_NEW_WORDS,
                 1 - best,
-                1 - len(words.pairs & known.pairs) / max(1, len(words.pairs)),
-                float(bool(numbers)),
-                min(len(names), _MOST_NAMES) / _MOST_NAMES,
-                float(opposite),
+                1 - len(words.pairs & all_words.pairs) / max(1, len(words.pairs)),
+                *(float(kind in kinds) for kind in ("number", "name", "negation", "relation")),
             )
         )
-        reasons.append(_reasons(numbers, names, float(near[place]), opposite))
+        reasons.append(_reasons(found, float(near[place])))
     return Grounding(np.clip(np.array(rows, np.float32), 0, 1), tuple(reasons))
 
 
@@ -98,10 +111,5 @@ def _union(parts: Sequence[Words]) -> Words:
     )
 
 
-def _reasons(numbers: Sequence[str], names: Sequence[str], near: float, opposite: bool) -> tuple[str, ...]:
-    found = [f"number {number} is not in the contexts" for number in numbers]
-    found += [f"name {name} is not in the contexts" for name in names]
-    if opposite:
-        found.append("only one of it and the closest context sentence is negated")
-    found.append(f"closest context sentence has similarity {near:.2f}")
-    return tuple(found)
+def _reasons(found: Sequence[Mismatch], near: float) -> tuple[str, ...]:
+    return (*(one.reason for one in found), f"closest context sentence has similarity {near:.2f}")

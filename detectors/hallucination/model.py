@@ -25,7 +25,7 @@ class GroundingModel:
     metadata: dict[str, Any]
 
     def __call__(self, features: F32) -> F32:
-        """Return (n,) float32 probabilities that a claim is not supported, for (n, 7) features."""
+        """Return (n,) float32 probabilities that a claim is not supported, for (n, f) columns of ``FEATURES``."""
         logits = features @ self.weights + np.float32(self.bias)
         probabilities: F32 = (0.5 * (1 + np.tanh(0.5 * logits))).astype(np.float32)
         return probabilities

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from inferwatch.detectors.base import Batch, Detector, Field, Item, Scores
-from inferwatch.detectors.refusals import DELIVERS, DISCLAIMER, NOT_KNOWN, UNABLE, WILL_NOT
+from inferwatch.detectors.quality.refusal_phrases import DELIVERS, DISCLAIMER, NOT_KNOWN, UNABLE, WILL_NOT
 from inferwatch.detectors.sentences import split_sentences
 from inferwatch.schemas.scores import Evidence
 

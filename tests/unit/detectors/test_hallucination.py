@@ -31,7 +31,7 @@ def test_faithful_answers_score_low_and_invented_ones_high(encoder: Encoder) -> 
     rows = json.loads((Path(__file__).parent / "grounded_answers.json").read_text("utf-8"))
     good = score(encoder, *(Item("", row["faithful"], tuple(row["contexts"])) for row in rows)).values
     bad = score(encoder, *(Item("", row["invented"], tuple(row["contexts"])) for row in rows)).values
-    assert (good < 0.3).mean() >= 0.9
+    assert (good < 0.5).mean() >= 0.9
     assert (bad > 0.6).mean() >= 0.9
     assert good.max() < bad.min()
 
@@ -90,8 +90,30 @@ def test_small_talk_is_no_claim(small_talk: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "refusal",
+    [
+        "The answer is not in the provided context.", "There is no information about parking in the documents.",
+        "The retrieved passages do not explicitly mention a warranty.", "I'm unable to confirm the delivery date.",
+        "It is not possible to answer this from the given text.", "I won't be able to share that address with you.",
+        "I must decline to answer questions about other customers.", "The price is not specified in the text provided.",
+        "The context has no mention of opening hours.", "We do not have enough information about that model.",
+        "The opening date cannot be determined from the given documents.", "I don't have access to real-time prices.",
+        "Based on the provided context, it is unclear who signed the treaty.", "I can't help with writing malware.",
+        "The source doesn't say when the bridge was opened.", "There is not enough information to answer fully.",
+        "I did not find anything about tariffs for Lisbon.", "I do not know the name of the current director.",
+    ],
+)  # fmt: skip
+def test_refusals_and_not_in_the_context_are_no_claims(refusal: str) -> None:
+    assert claims(refusal) == []
+
+
+@pytest.mark.parametrize(
     "claim",
     [
+        "The policy does not cover water damage.", "There is no fee for the first reminder.",
+        "The parcel was not found in the warehouse.", "We will not charge you for the second visit.",
+        "The museum is not open on Mondays.", "The witness did not know the name of the driver.",
+        "Refunds cannot be paid in cash.", "The law provides no exception for bakeries.",
         "Refunds take five days.", "We cannot provide refunds after 30 days.", "You can reach us by phone on Mondays.",
         "I have cancelled order 1234 for you.", "Hello, your refund is on its way to Berlin.",
         "Sure, returns take 14 days.", "Happy to help, the refund takes 5 days.",
@@ -128,7 +150,11 @@ def test_many_contexts_ask_for_a_bounded_number_of_vectors() -> None:
     assert any("Refunds are paid" in sentence for sentence in reading.sentences)
 
 
-@given(st.lists(st.floats(0, 1, width=32), min_size=7, max_size=7), st.integers(0, 6), st.floats(0, 1, width=32))
+@given(
+    st.lists(st.floats(0, 1, width=32), min_size=len(FEATURES), max_size=len(FEATURES)),
+    st.integers(0, len(FEATURES) - 1),
+    st.floats(0, 1, width=32),
+)
 def test_less_support_never_lowers_the_score(row: list[float], place: int, more: float) -> None:
     worse = list(row)
     worse[place] = max(row[place], more)
@@ -147,7 +173,7 @@ def test_the_fit_finds_what_decides_and_gives_no_negative_weight() -> None:
 
 
 def test_a_model_survives_the_file_and_a_broken_file_is_named(tmp_path: Path) -> None:
-    model = GroundingModel(np.arange(7, dtype=np.float32), -1.5, {"encoder_revision": "x"})
+    model = GroundingModel(np.arange(len(FEATURES), dtype=np.float32), -1.5, {"encoder_revision": "x"})
     model.save(tmp_path / "weights.json")
     again = GroundingModel.load(tmp_path / "weights.json")
     np.testing.assert_array_equal(again.weights, model.weights)

@@ -73,6 +73,29 @@ def test_bands_end_where_they_say() -> None:
     assert bands(np.array(values)).tolist() == [0, 1, 2, 3, 4, 5, 5]
 
 
+@given(counts, shares, st.floats(0.01, 1))
+def test_a_cascade_keeps_the_budget_and_looks_most_where_the_guide_is_unsure(
+    seen: list[int], share: float, part: float
+) -> None:
+    budget = BudgetSettings(share=share, floor=max(0.0001, share * part), prefer="uncertain")
+    plan = probabilities(seen, budget)
+    assert all(budget.lowest <= one <= 1 for one in plan)
+    assert max(plan[1:]) == plan[4]
+    assert list(plan[1:5]) == sorted(plan[1:5])
+    assert plan[5] <= plan[4]
+    if sum(seen):
+        assert cost(seen, plan) <= share * (1 + 1e-9)
+
+
+def test_a_cascade_looks_less_at_what_the_guide_is_sure_of() -> None:
+    seen = [0, 60, 20, 10, 5, 5]
+    risky = probabilities(seen, BudgetSettings(share=0.1))
+    unsure = probabilities(seen, BudgetSettings(share=0.1, prefer="uncertain"))
+    assert risky[4] == risky[5]
+    assert unsure[4] > risky[4]
+    assert unsure[5] < risky[5]
+
+
 # The draw
 
 

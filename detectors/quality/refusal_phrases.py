@@ -1,4 +1,4 @@
-"""What models say instead of an answer: that they do not know, cannot or will not. One set of patterns for all."""
+"""What models say instead of an answer: that they do not know, cannot or will not."""
 
 from __future__ import annotations
 
