@@ -31,6 +31,7 @@ def checked_address(what: str, url: str, *, plain: bool = False) -> str:
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
+        _ = parts.port  # raises for one that is no number
     except ValueError:
         host, parts = "", urlsplit("")
     if host and (parts.scheme == "https" or (parts.scheme == "http" and (plain or _loopback(host)))):
