@@ -32,7 +32,9 @@ def load_detectors(
     made = dict(configured or {})
     for name in made:
         if any(point.name == name for point in points):
-            raise Misconfigured(f"detectors has {name!r} under models or judges, and so is an installed detector called")
+            raise Misconfigured(
+                f"detectors has {name!r} under models or judges, and so is an installed detector called"
+            )
     detectors = [made[name]() if name in made else _load(name, points, made) for name in dict.fromkeys(names)]
     _distinct_scores(detectors)
     if encoder is not None:

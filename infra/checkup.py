@@ -190,9 +190,7 @@ def _models(settings: Settings, clock: Clock) -> Iterator[Finding]:
     encoder.encode(texts)
     rate = len(texts) / (clock.monotonic() - started)
     yield Finding(Level.OK, "encoder", f"{encoder.revision}, {encoder.dim} numbers, {rate:.0f} short texts/s")
-    for detector in load_detectors(
-        settings.detectors.enabled, encoder, configured(settings.detectors, clock)
-    ):
+    for detector in load_detectors(settings.detectors.enabled, encoder, configured(settings.detectors, clock)):
         emits = ", ".join(detector.emits)
         yield Finding(Level.OK, f"detector {detector.name}", f"version {detector.version}, scores {emits}")
     if not settings.detectors.enabled:

@@ -344,7 +344,10 @@ def _warnings(settings: Settings) -> Iterator[tuple[Place, str]]:
 
 def _described(detectors: Any) -> dict[tuple[str, str], Mapping[str, float] | None]:
     """Return (kind, name) -> scores of the detectors that the file describes; None for one described wrongly."""
-    kinds: dict[str, type[HubModelSettings] | type[JudgeSettings]] = {"models": HubModelSettings, "judges": JudgeSettings}
+    kinds: dict[str, type[HubModelSettings] | type[JudgeSettings]] = {
+        "models": HubModelSettings,
+        "judges": JudgeSettings,
+    }
     found: dict[tuple[str, str], Mapping[str, float] | None] = {}
     for kind, model in kinds.items():
         given = detectors.get(kind) if isinstance(detectors, dict) else None

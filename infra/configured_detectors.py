@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from inferwatch.detectors.base import Detector
@@ -12,14 +12,17 @@ from inferwatch.schemas.judge import JudgeSettings
 from inferwatch.schemas.settings import DetectorSettings
 
 
-def configured(settings: DetectorSettings, clock: Clock) -> dict[str, Callable[[], Detector]]:
+def configured(settings: DetectorSettings, clock: Clock) -> Mapping[str, Callable[[], Detector]]:
     """Return what makes each detector of ``models`` and ``judges``, by its name.
 
     Making one raises Misconfigured where a model is missing or unfit, or an address or prompt will not do.
     """
-    return {name: partial(_model, name, model) for name, model in settings.models.items()} | {
-        name: partial(_judge, name, judge, clock) for name, judge in settings.judges.items()
-    }
+    made: dict[str, Callable[[], Detector]] = {}
+    for name, model in settings.models.items():
+        made[name] = partial(_model, name, model)
+    for name, judge in settings.judges.items():
+        made[name] = partial(_judge, name, judge, clock)
+    return made
 
 
 def _model(name: str, settings: HubModelSettings) -> Detector:

@@ -40,16 +40,16 @@ class HubModelSettings(BaseModel):
     )
     labels: dict[str, Unit] = Field(
         default_factory=dict,
-        description="How bad each of the model's labels is; one not named is 0. Score: the sum of probability x badness, "
-        "or the largest product where labels do not exclude each other.",
+        description="How bad each of the model's labels is; one not named is 0. Score: the sum of probability x "
+        "badness, or the largest product where labels do not exclude each other.",
     )
     high_is: Literal["worse", "better"] | None = Field(
         default=None, description="Instead of labels, of a model that says one number, such as relevance."
     )
     activation: Literal["auto", "sigmoid", "softmax", "none"] = Field(
         default="auto",
-        description="Makes probabilities of what the model says. auto: sigmoid for one number or several labels at once, "
-        "else softmax; none: they are.",
+        description="Makes probabilities of what the model says. auto: sigmoid for one number or several labels at "
+        "once, else softmax; none: they are.",
     )
     by: Literal["text", "sentence"] = Field(
         default="text",

@@ -150,8 +150,8 @@ class DetectorSettings(Section):
         for name in self.enabled:
             if name in self.judges and name not in self.budgets:
                 raise ValueError(
-                    f"budgets must have an entry for the judge {name!r}, such as {{share: 0.01}}: every row it scores is "
-                    "a call that costs money and takes texts out of this machine"
+                    f"budgets must have an entry for the judge {name!r}, such as {{share: 0.01}}: every row it scores "
+                    "is a call that costs money and takes texts out of this machine"
                 )
         return self
 

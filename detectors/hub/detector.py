@@ -33,9 +33,9 @@ class Work(NamedTuple):
 class HubDetector(ConfiguredDetector):
     """Scores with a cross-encoder or a text classifier from a folder or the hub's cache.
 
-    A text is judged by units: windows as long as the model reads, or sentences. The worst unit counts, and is the evidence
-    where it reaches the threshold. A cross-encoder reads each unit beside every window of the first text (of each
-    context); the one that speaks best for the unit counts. A row that needs more than ``most_readings`` abstains.
+    A text is judged by units: windows as long as the model reads, or sentences. The worst unit counts, and is the
+    evidence where it reaches the threshold. A cross-encoder reads each unit beside every window of the first text (of
+    each context); the one that speaks best for the unit counts. A row that needs more than ``most_readings`` abstains.
 
     Args:
         name: what the detector and its scores are called.
@@ -59,9 +59,7 @@ class HubDetector(ConfiguredDetector):
     def score(self, batch: Batch) -> tuple[Scores, ...]:
         judged = self._settings.fields[-1:] if self._settings.kind == "cross-encoder" else self._settings.fields
         work = {field: [self._work(item, field) for item in batch.items] for field in judged}
-        readings = [
-            reading for own in work.values() for one in own for of_unit in one.readings for reading in of_unit
-        ]
+        readings = [reading for own in work.values() for one in own for of_unit in one.readings for reading in of_unit]
         known = self._read(list(dict.fromkeys(readings)))
         return tuple(
             self._scores(name, field, work[field], known) for name, field in zip(self.emits, judged, strict=True)

@@ -1,4 +1,4 @@
-"""Where the files of a hub model are on this machine, whether all are there, and what they are. Nothing is downloaded."""
+"""The files of a hub model on this machine: where they are, whether all are there. Nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.hub import HubModelSettings
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-_TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model")
+_TOKENIZERS = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+)
 _DECISIVE = (".json", ".txt", ".model", ".safetensors", ".bin", ".jinja")
 
 

@@ -1,4 +1,4 @@
-"""A language model behind an OpenAI-compatible API as a detector: asked about each row it is given, within its limits."""
+"""A language model behind an OpenAI-compatible API as a detector: asked about each row, within its limits."""
 
 from __future__ import annotations
 
@@ -43,11 +43,13 @@ class Question(NamedTuple):
 class Judge(ConfiguredDetector):
     """Asks a language model for a score from 0 to 10 of each row, and for the words that decided it.
 
-    Whatever the judge does, rows only abstain: ``judge budget`` (its calls or tokens are used up), ``judge answer`` (what it
-    said is not a verdict), ``judge refused`` (it takes this row's request amiss), ``judge unavailable`` (it is down, or wants
-    a pause), ``judge late`` (the batch has waited long enough), ``too long``. Answers are remembered; failures are not.
+    Whatever the judge does, rows only abstain: ``judge budget`` (its calls or tokens are used up), ``judge answer``
+    (what it said is not a verdict), ``judge refused`` (it takes this row's request amiss), ``judge unavailable`` (it is
+    down, or wants a pause), ``judge late`` (the batch has waited long enough), ``too long``. Answers are remembered;
+    failures are not.
 
-    The judged texts are JSON between two boundaries that their author cannot guess, and the answer must repeat the boundary.
+    The judged texts are JSON between two boundaries that their author cannot guess, and the answer must repeat the
+    boundary. So a text can neither end its place nor dictate an answer; that it sways the model cannot be ruled out.
 
     Args:
         name: what the detector and its score are called.
@@ -86,7 +88,9 @@ class Judge(ConfiguredDetector):
         until = self._clock.monotonic() + self._settings.patience.total_seconds()
         asked = [self._question(item) for item in batch.items]
         distinct = {one.key: one for one in asked if isinstance(one, Question)}
-        said = dict(zip(distinct, self._threads.map(lambda one: self._answer(one, until), distinct.values()), strict=True))
+        said = dict(
+            zip(distinct, self._threads.map(lambda one: self._answer(one, until), distinct.values()), strict=True)
+        )
         found = [said[one.key] if isinstance(one, Question) else one for one in asked]
         values = np.array([one.value if isinstance(one, Verdict) else np.nan for one in found], np.float32)
         reasons = tuple("" if isinstance(one, Verdict) else one for one in found)
@@ -151,4 +155,4 @@ class Judge(ConfiguredDetector):
 
 def _backoff(attempt: int) -> float:
     """Return seconds before attempt 1, 2, …: doubling, and spread so that many callers do not come back at once."""
-    return min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
+    return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311

@@ -14,8 +14,8 @@ _MINUTE, _DAY = "%Y-%m-%dT%H:%M", "%Y-%m-%d"
 class CallBudget:
     """Counts calls of this process by minute and by day of UTC, and tokens by day.
 
-    A call that has been allowed counts, whatever becomes of it. Tokens are known only when an answer is there, so the calls
-    under way may go beyond their limit.
+    A call that has been allowed counts, whatever becomes of it. Tokens are known only when an answer is there, so the
+    calls under way may go beyond their limit.
     """
 
     def __init__(self, settings: JudgeSettings, clock: Clock) -> None:

@@ -14,7 +14,7 @@ _MOST_REASON = 200
 
 
 class Verdict(BaseModel):
-    """An answer. ``check`` must be the boundary of the question: an answer that the judged text dictates cannot know it."""
+    """An answer. ``check`` must be the boundary of the question: one that the judged text dictates cannot know it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -29,7 +29,7 @@ class Verdict(BaseModel):
         return self.score / WORST
 
     def evidence(self, field: str, text: str) -> tuple[Evidence, ...]:
-        """Return the quote with its place in ``text``; none where the score is 0 or the text does not have the quote."""
+        """Return the quote with its place in ``text``; nothing where the score is 0 or the quote is not in the text."""
         quote = self.quote.strip()[:_MOST_QUOTE].strip()
         start = text.find(quote) if quote and self.score else -1
         if start < 0:

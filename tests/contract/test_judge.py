@@ -1,4 +1,4 @@
-"""The judge against a real server that speaks /v1/chat/completions, and refuses, hangs, lies and is told what to say."""
+"""The judge against a real server that speaks /v1/chat/completions: it refuses, hangs, lies, is told what to say."""
 
 from __future__ import annotations
 
@@ -57,9 +57,12 @@ def completion(content: Any, finish: str = "stop", tokens: int = 100) -> web.Res
     )
 
 
+def said(request: dict[str, Any], score: int = 8, quote: str = "", **changes: Any) -> str:
+    return json.dumps({"check": parts(request)[0], "score": score, "quote": quote, "reason": "45 is not 5."} | changes)
+
+
 def verdict(request: dict[str, Any], score: int = 8, quote: str = "", **changes: Any) -> web.Response:
-    answer = {"check": parts(request)[0], "score": score, "quote": quote, "reason": "45 is not 5."} | changes
-    return completion(json.dumps(answer))
+    return completion(said(request, score, quote, **changes))
 
 
 def by_text(request: dict[str, Any]) -> web.Response:
@@ -112,6 +115,10 @@ class Api:
         self._started.set()
         self._loop.run_forever()
         self._loop.run_until_complete(runner.cleanup())
+        left = asyncio.all_tasks(self._loop)
+        for task in left:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         self._loop.close()
 
     def __enter__(self) -> Api:
@@ -205,11 +212,7 @@ def test_a_request_is_what_the_api_documents(api: Api) -> None:
 
 
 def test_what_an_api_does_not_know_is_not_sent(api: Api) -> None:
-    ask(
-        judge(
-            api, api_key="", temperature=None, seed=None, answer_format="none", answer_limit="max_completion_tokens"
-        )
-    )
+    ask(judge(api, api_key="", temperature=None, seed=None, answer_format="none", answer_limit="max_completion_tokens"))
     ((headers, request),) = api.requests
     assert "Authorization" not in headers
     assert set(request) == {"model", "messages", "max_completion_tokens"}
@@ -264,9 +267,9 @@ def test_the_version_names_what_is_asked_of_whom(api: Api, change: dict[str, Any
         lambda request: verdict(request, score=True),
         lambda request: verdict(request, more="x"),
         lambda request: verdict(request, check="0" * 32),
-        lambda request: completion(verdict(request).text[:-1]),
-        lambda request: completion(json.dumps({"check": parts(request)[0], "score": 1, "quote": "", "reason": ""}), "length"),
-        lambda request: completion(f"```json\n{verdict(request).text}\n```"),
+        lambda request: completion(said(request)[:-1]),
+        lambda request: completion(said(request), "length"),
+        lambda request: completion(f"```json\n{said(request)}\n```"),
     ],
 )  # fmt: skip
 def test_an_answer_of_another_form_abstains(api: Api, answer: Answering) -> None:
@@ -344,8 +347,8 @@ def test_a_row_the_api_refuses_leaves_the_others_their_scores(api: Api, code: in
 
 @pytest.mark.parametrize("code", [301, 307, 401, 403, 404])
 def test_an_error_that_stays_stops_the_asking(api: Api, code: int, caplog: pytest.LogCaptureFixture) -> None:
-    said = {"error": {"message": f"{KEY} cannot see {ROW.output}", "code": "invalid_api_key", "type": f"{KEY}"}}
-    api.answer = status(code, {"Location": "/elsewhere"}, said)
+    told = {"error": {"message": f"{KEY} cannot see {ROW.output}", "code": "invalid_api_key", "type": f"{KEY}"}}
+    api.answer = status(code, {"Location": "/elsewhere"}, told)
     with caplog.at_level(logging.WARNING):
         assert set(ask(judge(api, concurrency=1), ROW, *rows(20)).abstained) == {"judge unavailable"}
     assert len(api.requests) == 1
@@ -359,7 +362,7 @@ def test_an_error_that_stays_stops_the_asking(api: Api, code: int, caplog: pytes
 @pytest.mark.parametrize("how", ["hangs", "drips"])
 def test_a_server_that_does_not_come_to_an_end_is_not_waited_for(api: Api, how: str) -> None:
     api.delay, api.drip = (30, False) if how == "hangs" else (0, True)
-    detector = judge(api, SystemClock(), lambda _: None, timeout=0.1, attempts=2)
+    detector = judge(api, SystemClock(), lambda _: None, timeout=0.1, attempts=2, patience=300)
     assert ask(detector).abstained == ("judge unavailable",)
     assert len(api.requests) == 2
 
@@ -367,13 +370,9 @@ def test_a_server_that_does_not_come_to_an_end_is_not_waited_for(api: Api, how: 
 def test_a_batch_waits_no_longer_than_its_patience(api: Api) -> None:
     api.delay = 0.1
     detector = judge(api, SystemClock(), concurrency=2, patience=0.25)
-    clock = SystemClock()
-    started = clock.monotonic()
     found = ask(detector, *rows(60)).abstained
-    assert clock.monotonic() - started < 5
-    assert "" in found
-    assert "judge late" in found
-    assert set(found) <= {"", "judge late"}
+    assert len(api.requests) <= 8, "two at once, each a tenth of a second, for a quarter of one"
+    assert set(found) in ({"", "judge late"}, {"judge late"})
 
 
 def test_no_more_calls_than_allowed_are_under_way(api: Api) -> None:
@@ -480,7 +479,7 @@ def test_rests_grow_to_their_longest_and_are_forgotten(api: Api) -> None:
     assert [rest.failed(), rest.failed()] == [0, 10]
 
 
-# The judged text is no instruction -------------------------------------------------------------------------------------
+# The judged text is no instruction ----------------------------------------------------------------------------------
 
 
 def obedient(request: dict[str, Any]) -> web.Response:
@@ -532,7 +531,7 @@ def test_whatever_is_answered_is_a_verdict_or_none(answer: str) -> None:
     assert found is None or 0 <= found.value <= 1
 
 
-# What is configured ---------------------------------------------------------------------------------------------------
+# What is configured --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("url", ["http://judge.example.com/v1", "ftp://x", "https://", "https://x:port/v1", "nonsense"])

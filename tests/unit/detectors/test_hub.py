@@ -1,4 +1,4 @@
-"""Detectors made of models built here: real transformers and sentence-transformers models, tiny, with random weights."""
+"""Detectors made of models built here: real transformers and sentence-transformers models, tiny and random."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import shutil
 import socket
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,25 @@ from inferwatch.schemas.hub import HubModelSettings
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
-WORDS = "refunds take days business the parcel you are worthless idiot how long do bob says welcome order".split()
+WORDS = [
+    "refunds",
+    "take",
+    "days",
+    "business",
+    "the",
+    "parcel",
+    "you",
+    "are",
+    "worthless",
+    "idiot",
+    "how",
+    "long",
+    "do",
+    "bob",
+    "says",
+    "welcome",
+    "order",
+]
 
 
 class NoVectors:
@@ -133,7 +152,11 @@ def test_a_classifier_keeps_the_laws(classifier: Path, settings: dict[str, Any])
 
 @pytest.mark.parametrize(
     "settings",
-    [{"high_is": "better"}, {"high_is": "worse", "by": "sentence"}, {"high_is": "better", "reads": ["input", "output"]}],
+    [
+        {"high_is": "better"},
+        {"high_is": "worse", "by": "sentence"},
+        {"high_is": "better", "reads": ["input", "output"]},
+    ],
     ids=["contexts", "sentence", "input"],
 )
 def test_a_cross_encoder_keeps_the_laws(number: Path, settings: dict[str, Any]) -> None:
@@ -224,7 +247,9 @@ def test_what_is_not_there_is_named(number: Path, classifier: Path) -> None:
     pair = made(kind="cross-encoder", path=str(number), high_is="better")
     found = scored(pair, Item(output="days"), Item(contexts=("days",)), Item(output="\n", contexts=(" ",)))["own"]
     assert found.abstained == ("no contexts", "no output", "no output")
-    fields = scored(made(kind="classifier", path=str(classifier), labels={"rude": 1}, reads=["input", "output"]), Item("a"))
+    fields = scored(
+        made(kind="classifier", path=str(classifier), labels={"rude": 1}, reads=["input", "output"]), Item("a")
+    )
     assert [found.abstained[0] for found in fields.values()] == ["", "no output"]
 
 
@@ -233,7 +258,9 @@ def test_a_model_that_says_no_number_abstains(tmp_path: Path, classifier: Path) 
     model.classifier.weight.data.fill_(math.nan)
     shutil.copytree(classifier, tmp_path / "m")
     model.save_pretrained(tmp_path / "m")
-    found = scored(made(kind="classifier", path=str(tmp_path / "m"), labels={"rude": 1}), Item(output="a"))["own.output"]
+    found = scored(made(kind="classifier", path=str(tmp_path / "m"), labels={"rude": 1}), Item(output="a"))[
+        "own.output"
+    ]
     assert found.abstained == ("model gave no number",)
 
 
@@ -373,7 +400,11 @@ def test_the_version_names_what_decides_a_score(tmp_path: Path, classifier: Path
     shutil.copytree(classifier, tmp_path / "m")
     assert made(**settings | {"path": str(tmp_path / "m")}).version == version
     (tmp_path / "m" / "config.json").write_text((classifier / "config.json").read_text() + "\n")
-    others = [settings | {"labels": {"rude": 0.9}}, settings | {"by": "sentence"}, settings | {"path": str(tmp_path / "m")}]
+    others = [
+        settings | {"labels": {"rude": 0.9}},
+        settings | {"by": "sentence"},
+        settings | {"path": str(tmp_path / "m")},
+    ]
     assert len({version, *(made(**other).version for other in others)}) == 4
 
 
@@ -401,7 +432,7 @@ def test_windows_hold_every_token_once_in_order(tokenizer: Tokenizer, text: str,
     text = clean(text)
     found = windows(tokenizer, text, room)
     assert all(one.tokens <= room for one in found)
-    assert all(before.end <= after.start for before, after in zip(found, found[1:], strict=False))
+    assert all(before.end <= after.start for before, after in pairwise(found))
     covered = "".join(text[one.start : one.end] for one in found)
     assert "".join(covered.split()) == "".join(text.split())
 
