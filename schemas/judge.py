@@ -31,12 +31,12 @@ class JudgeSettings(BaseModel):
     )
     threshold: Unit = Field(default=0.5, description="Default of `detectors.thresholds`.")
     timeout: Duration = Field(
-        default=timedelta(seconds=20), ge=timedelta(milliseconds=10), description="For one call, answer included."
+        default=timedelta(seconds=10), ge=timedelta(milliseconds=10), description="For one call, answer included."
     )
     attempts: int = Field(default=3, ge=1, le=10, description="Most calls for one row.")
     concurrency: int = Field(default=8, ge=1, le=64, description="Calls at once.")
     patience: Duration = Field(
-        default=timedelta(seconds=60),
+        default=timedelta(seconds=20),
         ge=timedelta(milliseconds=10),
         le=timedelta(minutes=5),
         description="Longest that a batch waits for the judge; rows without an answer by then abstain: `judge late`.",

@@ -34,17 +34,22 @@ def hub_folder(settings: HubModelSettings, place: str) -> Path:
     """
     folder = _named(settings, place) if settings.path is not None else _cached(settings, place)
     remedy = _remedy(settings)
-    parts = _parts(folder, place)
-    for part, names in ((folder, ("config.json",)), (folder, _TOKENIZERS)):
-        # A sentence-transformers folder may keep the model's files one level down, and modules.json says where.
-        if not any((base / name).is_file() for base in (part, *parts) for name in names):
-            raise Misconfigured(f"{place}: {folder / names[0]} does not exist; {remedy}")
-    for base in (folder, *parts):
-        if (missing := _missing_weights(base)) is not None and not missing:
-            return folder
-        if missing:
-            raise Misconfigured(f"{place}: {missing[0]} does not exist, one of {len(missing)} missing; {remedy}")
-    raise Misconfigured(f"{place}: {folder / _WEIGHTS[0]} does not exist: the model has no weights; {remedy}")
+    _parts(folder, place)
+    core = core_folder(folder)
+    for names in (("config.json",), _TOKENIZERS):
+        if not any((core / name).is_file() for name in names):
+            raise Misconfigured(f"{place}: {core / names[0]} does not exist; {remedy}")
+    missing = _missing_weights(core)
+    if missing is None:
+        raise Misconfigured(f"{place}: {core / _WEIGHTS[0]} does not exist: the model has no weights; {remedy}")
+    if missing:
+        raise Misconfigured(f"{place}: {missing[0]} does not exist, one of {len(missing)} missing; {remedy}")
+    return folder
+
+
+def core_folder(folder: Path) -> Path:
+    """Return where in a model's folder the transformers files are: itself, or a part that modules.json names."""
+    return next((base for base in (folder, *_parts(folder, "")) if (base / "config.json").is_file()), folder)
 
 
 def digest(folder: Path) -> str:

@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 from transformers.utils.logging import disable_progress_bar
 
 from inferwatch.detectors.base import F32
+from inferwatch.detectors.hub.folder import core_folder
 from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.hub import HubModelSettings
 
@@ -54,8 +55,9 @@ class HubModel:
 
     def _load(self, settings: HubModelSettings) -> None:
         local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-        config: Any = AutoConfig.from_pretrained(self._folder, **local)
-        wrapper: Any = AutoTokenizer.from_pretrained(self._folder, **local)
+        core = core_folder(self._folder)
+        config: Any = AutoConfig.from_pretrained(core, **local)
+        wrapper: Any = AutoTokenizer.from_pretrained(core, **local)
         if not wrapper.is_fast:
             raise Misconfigured(f"{self._place}: {self._folder} has no fast tokenizer (tokenizer.json)")
         self.window = self._window(settings.window_tokens, config, wrapper)
@@ -65,7 +67,7 @@ class HubModel:
             cross.float()
             self._cross, config, inside = cross, cross.config, cross.transformers_model
         else:
-            plain: Any = AutoModelForSequenceClassification.from_pretrained(self._folder, **local)
+            plain: Any = AutoModelForSequenceClassification.from_pretrained(core, **local)
             self._plain, self._wrapper, inside = plain.eval().float(), wrapper, plain
         self.tokenizer = Tokenizer.from_str(wrapper.backend_tokenizer.to_str())
         self.tokenizer.no_truncation()
@@ -77,9 +79,14 @@ class HubModel:
         if self.window < 2 * self.special + 8:
             raise Misconfigured(f"{self._place}: the model reads {self.window} tokens only")
         self.several = getattr(config, "problem_type", None) == "multi_label_classification"
-        width = self.numbers([("a", "a") if self._pairs else ("a",)]).shape[1]
+        width = self._try().shape[1]
         named = {int(row): str(label) for row, label in (getattr(config, "id2label", None) or {}).items()}
         self.labels = tuple(named.get(row, f"LABEL_{row}") for row in range(width))
+
+    def _try(self) -> F32:
+        """Let the model read as much as it ever will, beside a short text, so that it fails here if at all."""
+        long = "a b " * self.window
+        return self.numbers([(long, "a"), ("a", "a")] if self._pairs else [(long,), ("a",)])
 
     def _window(self, wanted: int | None, config: Any, wrapper: Any) -> int:
         """Return how many tokens to read at once."""

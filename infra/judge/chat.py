@@ -13,6 +13,7 @@ import urllib3
 from inferwatch.infra.judge.verdict import SCHEMA
 from inferwatch.infra.outbound import checked_address, is_retryable, retry_seconds, secret_parts
 from inferwatch.schemas.clock import Clock
+from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.judge import JudgeSettings
 
 MOST_BYTES = 1024 * 1024
@@ -54,7 +55,7 @@ class Chat:
         clock: for deadlines and a Retry-After that is a date.
 
     Raises:
-        Misconfigured: the address is not one that texts may be sent to.
+        Misconfigured: the address is not one that texts may be sent to, or the key cannot be sent.
     """
 
     def __init__(self, settings: JudgeSettings, place: str, clock: Clock) -> None:
@@ -64,6 +65,8 @@ class Chat:
         self._clock = clock
         key = settings.api_key.get_secret_value()
         self._headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "inferwatch"}
+        if not (key.isascii() and key.isprintable()):
+            raise Misconfigured(f"{place}.api_key must be printable ASCII, which a header can carry")
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
         self._secrets = secret_parts(self._url, [key])

@@ -540,6 +540,13 @@ def test_texts_are_sent_to_safe_addresses_only(api: Api, url: str) -> None:
         judge(api, url=url)
 
 
+@pytest.mark.parametrize("key", ["sk-ключ", "sk-1\nX-Other: 1"])
+def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(api: Api, key: str) -> None:
+    with pytest.raises(Misconfigured, match=r"careful\.api_key must be printable ASCII") as error:
+        judge(api, api_key=key)
+    assert "sk-" not in str(error.value)
+
+
 def test_plain_http_must_be_asked_for(api: Api) -> None:
     assert judge(api, url="http://judge.example.com/v1", plain_http=True).name == "careful"
 
