@@ -96,7 +96,7 @@ class Api:
             if self.drip:
                 slow = web.StreamResponse()
                 await slow.prepare(request)
-                for _ in range(100):
+                while True:
                     await slow.write(b" ")
                     await asyncio.sleep(0.05)
             return (self.script.pop(0) if self.script else self.answer)(body)
