@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 
@@ -17,15 +17,25 @@ def known_detectors() -> tuple[str, ...]:
     return tuple(sorted({point.name for point in entry_points(group=GROUP)}))
 
 
-def load_detectors(names: Sequence[str], encoder: Encoder | None = None) -> list[Detector]:
+def load_detectors(
+    names: Sequence[str], encoder: Encoder | None = None, configured: Mapping[str, Callable[[], Detector]] | None = None
+) -> list[Detector]:
     """Return one detector for each name, in that order, ready to use with ``encoder`` where one is given.
+
+    ``configured`` makes those that the configuration describes, by name; only the named ones are made.
 
     Raises:
         Misconfigured: a name is unknown or installed twice, a plug-in cannot be loaded, two emit the same score name,
             or one was fitted on vectors of another encoder.
     """
     points = list(entry_points(group=GROUP))
-    detectors = [_load(name, points) for name in dict.fromkeys(names)]
+    made = dict(configured or {})
+    for name in made:
+        if any(point.name == name for point in points):
+            raise Misconfigured(
+                f"detectors has {name!r} under models or judges, and so is an installed detector called"
+            )
+    detectors = [made[name]() if name in made else _load(name, points, made) for name in dict.fromkeys(names)]
     _distinct_scores(detectors)
     if encoder is not None:
         require_encoder(detectors, encoder)
@@ -47,10 +57,10 @@ def require_encoder(detectors: Iterable[Detector], encoder: Encoder) -> None:
             )
 
 
-def _load(name: str, points: Sequence[EntryPoint]) -> Detector:
+def _load(name: str, points: Sequence[EntryPoint], made: Iterable[str]) -> Detector:
     found = [point for point in points if point.name == name]
     if not found:
-        known = sorted({point.name for point in points})
+        known = sorted({*made, *(point.name for point in points)})
         near = get_close_matches(name, known, n=1)
         meant = f" (did you mean {near[0]!r}?)" if near else ""
         raise Misconfigured(f"detectors.enabled names {name!r}{meant}; installed: {', '.join(known) or 'none'}")

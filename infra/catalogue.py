@@ -9,6 +9,7 @@ from inferwatch.schemas.baselines import CANARY
 from inferwatch.schemas.columns import is_mix, resolve
 from inferwatch.schemas.feedback import KINDS
 from inferwatch.schemas.rules import BLIND, OF_DRIFT
+from inferwatch.schemas.settings import DetectorSettings
 
 GROUP = "inferwatch.detectors"
 
@@ -47,6 +48,19 @@ def scores(detectors: Iterable[str]) -> Mapping[str, float]:
     for point in entry_points(group=GROUP):
         if point.name in wanted:
             found |= dict(point.load().emits)
+    return found
+
+
+def enabled_scores(settings: DetectorSettings) -> Mapping[str, float]:
+    """Return score name -> default threshold of the enabled detectors: the installed, and those of the configuration.
+
+    Raises:
+        ImportError: a plug-in's module cannot be imported.
+    """
+    found = dict(scores(settings.enabled))
+    for name in settings.enabled:
+        if made := settings.models.get(name) or settings.judges.get(name):
+            found |= made.emits(name)
     return found
 
 

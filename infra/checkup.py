@@ -46,6 +46,7 @@ def checkup(settings: Settings, clock: Clock) -> Iterator[Finding]:
         ("kafka", _kafka),
         ("store", _store),
         ("models", _models),
+        ("judges", _judges),
         ("receivers", _receivers),
         ("disk", _disk),
     )
@@ -180,6 +181,7 @@ def _service_fault(settings: Settings) -> str:
 def _models(settings: Settings, clock: Clock) -> Iterator[Finding]:
     from inferwatch.detectors.encoder.load import load_encoder
     from inferwatch.detectors.registry import load_detectors
+    from inferwatch.infra.configured_detectors import configured
 
     encoder = load_encoder(settings.encoder)
     texts = [f"Order {n} has not arrived, and nobody answers the phone. Where is parcel {n * 7}?" for n in range(128)]
@@ -188,12 +190,18 @@ def _models(settings: Settings, clock: Clock) -> Iterator[Finding]:
     encoder.encode(texts)
     rate = len(texts) / (clock.monotonic() - started)
     yield Finding(Level.OK, "encoder", f"{encoder.revision}, {encoder.dim} numbers, {rate:.0f} short texts/s")
-    for detector in load_detectors(settings.detectors.enabled, encoder):
+    for detector in load_detectors(settings.detectors.enabled, encoder, configured(settings.detectors, clock)):
         emits = ", ".join(detector.emits)
         yield Finding(Level.OK, f"detector {detector.name}", f"version {detector.version}, scores {emits}")
     if not settings.detectors.enabled:
         text = "none is enabled: only latency, tokens, errors, cost and drift are watched"
         yield Finding(Level.WARN, "detectors", text, "set detectors.enabled")
+
+
+def _judges(settings: Settings, clock: Clock) -> Iterator[Finding]:
+    for name, judge in settings.detectors.judges.items():
+        if name in settings.detectors.enabled:
+            yield from _reach(f"judge {name}", judge.url, "detectors.judges", clock)
 
 
 def _receivers(settings: Settings, clock: Clock) -> Iterator[Finding]:
@@ -208,7 +216,7 @@ def _receivers(settings: Settings, clock: Clock) -> Iterator[Finding]:
         text = "there are none: alerts are seen in the dashboard and in SQL only"
         yield Finding(Level.WARN, "receivers", text, "add some under receivers")
     for receiver in settings.receivers:
-        yield from _receiver(receiver, clock)
+        yield from _reach(f"receiver {receiver.name}", _address(receiver), "receivers", clock)
 
 
 def _address(receiver: Receiver) -> str:
@@ -217,18 +225,17 @@ def _address(receiver: Receiver) -> str:
     return receiver.url if isinstance(receiver, PagerDutyReceiver) else receiver.url.get_secret_value()
 
 
-def _receiver(receiver: Receiver, clock: Clock) -> Iterator[Finding]:
-    """Connect and ask HEAD of the host's root: that notifies nobody, and names no secret."""
+def _reach(what: str, address: str, section: str, clock: Clock) -> Iterator[Finding]:
+    """Connect and ask HEAD of the host's root: that notifies nobody, costs nothing, and names no secret."""
     import urllib3
 
-    what = f"receiver {receiver.name}"
-    parts = urlsplit(_address(receiver))
+    parts = urlsplit(address)
     try:
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
         host, port = "", 0
     if parts.scheme not in ("http", "https") or not host:
-        yield Finding(Level.FAIL, what, "its address is not an http or https URL", "correct it under receivers")
+        yield Finding(Level.FAIL, what, "its address is not an http or https URL", f"correct it under {section}")
         return
     if fault := _connect_fault(host, port):
         yield Finding(Level.FAIL, what, f"{host}:{port} {fault}", "check the address, DNS and the firewall")

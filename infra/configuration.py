@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -28,6 +28,8 @@ from inferwatch.infra.expectations import (
 from inferwatch.infra.positions import Place, parse
 from inferwatch.schemas.columns import NUMBERS, SCORES, VALUES, is_mix
 from inferwatch.schemas.errors import Misconfigured
+from inferwatch.schemas.hub import HubModelSettings
+from inferwatch.schemas.judge import JudgeSettings
 from inferwatch.schemas.rules import RECURRENCE
 from inferwatch.schemas.settings import DetectorSettings, DriftSettings, Settings
 
@@ -225,11 +227,18 @@ class _Reading:
         """Names that must be known elsewhere: detectors, scores, metrics, receivers, segment dimensions."""
         detectors, rules = self.data.get("detectors"), self.data.get("rules")
         enabled = _texts(detectors, "enabled", DetectorSettings().enabled)
+        own = _described(detectors)
         installed = catalogue.detector_names()
+        for kind, name in own:
+            if name in installed:
+                text = f"must be another name: an installed detector is called {name!r}"
+                self.faults.append((("detectors", kind, name), text))
+        known_detectors = [*installed, *(name for _, name in own)]
         for i, name in enumerate(enabled):
-            if name not in installed:
-                known = ", ".join(installed)
-                text = f"must be one of the installed detectors {known}, got {name!r}{_meant(name, installed)}"
+            if name not in known_detectors:
+                known = ", ".join(known_detectors)
+                kinds = "the installed detectors" if not own else "the installed or described detectors"
+                text = f"must be one of {kinds} {known}, got {name!r}{_meant(name, known_detectors)}"
                 self.faults.append((("detectors", "enabled", i), text))
         thresholds = detectors.get("thresholds") if isinstance(detectors, dict) else None
         budgets = detectors.get("budgets") if isinstance(detectors, dict) else None
@@ -240,10 +249,11 @@ class _Reading:
         drift = self.data.get("drift")
         columns = _texts(drift, "columns", DriftSettings().columns)
         named = rules or thresholds or budgets or columns != DriftSettings().columns
-        if not named or not set(enabled) <= set(installed):
+        if not named or not set(enabled) <= set(known_detectors) or any(made is None for made in own.values()):
             return
+        emitted = {name: made for (_, name), made in own.items() if made is not None and name in enabled}
         try:
-            scores = list(catalogue.scores(enabled))
+            scores = [*catalogue.scores(enabled), *(score for made in emitted.values() for score in made)]
         except ImportError as error:
             self.faults.append((("detectors", "enabled"), f"names a detector that cannot be imported: {error}"))
             return
@@ -252,7 +262,7 @@ class _Reading:
                 text = f"must be a score of an enabled detector ({', '.join(scores)}){_meant(name, scores)}"
                 self.faults.append((("detectors", "thresholds", name), text))
         if isinstance(budgets, dict):
-            self._check_budgets(budgets, enabled)
+            self._check_budgets(budgets, enabled, emitted)
         allowed = (*NUMBERS, *VALUES, SCORES, *scores)
         for i, name in enumerate(columns):
             if name not in allowed and not is_mix(name):
@@ -265,8 +275,11 @@ class _Reading:
             if isinstance(rule, dict):
                 self._check_rule(("rules", i), rule, metrics, drifting)
 
-    def _check_budgets(self, budgets: dict[str, Any], enabled: tuple[str, ...]) -> None:
-        guides = list(catalogue.scores(name for name in enabled if name not in budgets))
+    def _check_budgets(
+        self, budgets: dict[str, Any], enabled: tuple[str, ...], own: Mapping[str, Iterable[str]]
+    ) -> None:
+        free = [name for name in enabled if name not in budgets]
+        guides = [*catalogue.scores(free), *(score for name in free for score in own.get(name, ()))]
         for name, budget in budgets.items():
             place = ("detectors", "budgets", name)
             if name not in enabled:
@@ -320,10 +333,30 @@ def _warnings(settings: Settings) -> Iterator[tuple[Place, str]]:
         yield ("rules",), "there are none, so nothing will ever alert but a score that goes blind"
     if settings.rules and not settings.receivers:
         yield ("receivers",), "there are none: alerts will be seen in the dashboard and in SQL only"
+    for name in settings.detectors.judges:
+        if name in settings.detectors.enabled and not settings.privacy.redact:
+            yield ("detectors", "judges", name), "privacy.redact is off: texts leave this machine as they are"
     used = {name for rule in settings.rules for name in rule.receivers}
     for i, receiver in enumerate(settings.receivers):
         if settings.rules and all(rule.receivers for rule in settings.rules) and receiver.name not in used:
             yield ("receivers", i), f"no rule names {receiver.name!r}, so it will get nothing"
+
+
+def _described(detectors: Any) -> dict[tuple[str, str], Mapping[str, float] | None]:
+    """Return (kind, name) -> scores of the detectors that the file describes; None for one described wrongly."""
+    kinds: dict[str, type[HubModelSettings] | type[JudgeSettings]] = {
+        "models": HubModelSettings,
+        "judges": JudgeSettings,
+    }
+    found: dict[tuple[str, str], Mapping[str, float] | None] = {}
+    for kind, model in kinds.items():
+        given = detectors.get(kind) if isinstance(detectors, dict) else None
+        for name, section in given.items() if isinstance(given, dict) else ():
+            try:
+                found[kind, str(name)] = model.model_validate(section).emits(str(name))
+            except ValidationError:
+                found[kind, str(name)] = None
+    return found
 
 
 def _dotted(place: Place) -> str:

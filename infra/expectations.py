@@ -68,6 +68,9 @@ def sections(annotation: Any, data: Any, place: Place) -> Iterator[tuple[Place, 
         for name, info in model.model_fields.items():
             if name in data:
                 yield from sections(info.annotation, data[name], (*place, name))
+    elif isinstance(data, dict) and (item := item_of(annotation)) is not None:
+        for key, value in data.items():
+            yield from sections(item, value, (*place, key))
 
 
 def real_place(loc: tuple[str | int, ...], data: Any) -> Place:

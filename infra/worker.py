@@ -22,6 +22,7 @@ from inferwatch.infra import notifiers as receivers
 from inferwatch.infra.clickhouse.migrate import migrate
 from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
 from inferwatch.infra.clickhouse.timed import TimedStore
+from inferwatch.infra.configured_detectors import configured
 from inferwatch.infra.extents import KafkaExtents
 from inferwatch.infra.local.broker import DATA, LocalKafka
 from inferwatch.infra.monitoring import LOOK_SECONDS, Monitor
@@ -76,7 +77,8 @@ def load_models(settings: Settings, held: str | None = None) -> tuple[Encoder, l
     from inferwatch.detectors.registry import load_detectors
 
     encoder = load_encoder(settings.encoder, prefer=held)
-    return encoder, load_detectors(settings.detectors.enabled, encoder)
+    own = configured(settings.detectors, SystemClock())
+    return encoder, load_detectors(settings.detectors.enabled, encoder, own)
 
 
 Models = Callable[[Settings, str | None], tuple[Encoder, list[Detector]]]

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from inferwatch.schemas.baselines import CANARY, CanarySettings, Dimension, RollingSettings, TimeZone
 from inferwatch.schemas.columns import NUMBERS, SCORES
+from inferwatch.schemas.hub import DetectorName, HubModelSettings
+from inferwatch.schemas.judge import JudgeSettings
 from inferwatch.schemas.rules import BLIND_RULE, Duration, Rule
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
@@ -137,6 +139,25 @@ class DetectorSettings(Section):
     budgets: dict[str, BudgetSettings] = Field(
         default_factory=dict, description="By detector; one without a budget scores every row."
     )
+    models: dict[DetectorName, HubModelSettings] = Field(
+        default_factory=dict, description="Detectors made of other models, by the name to enable them under."
+    )
+    judges: dict[DetectorName, JudgeSettings] = Field(
+        default_factory=dict, description="Detectors that ask a language model, by the name to enable them under."
+    )
+
+    @model_validator(mode="after")
+    def _judges_have_budgets(self) -> DetectorSettings:
+        both = sorted(set(self.models) & set(self.judges))
+        if both:
+            raise ValueError(f"judges has the name {both[0]!r}, which is also in models")
+        for name in self.enabled:
+            if name in self.judges and name not in self.budgets:
+                raise ValueError(
+                    f"budgets must have an entry for the judge {name!r}, such as {{share: 0.01}}: every row it scores "
+                    "is a call that costs money and takes texts out of this machine"
+                )
+        return self
 
 
 class DriftSettings(Section):

@@ -57,11 +57,11 @@ def report(
         from inferwatch.infra.evidently.report import write
     except ImportError as error:
         raise Misconfigured(f"a report needs more libraries ({error}): pip install 'inferwatch[report]'") from error
-    from inferwatch.infra.catalogue import scores
+    from inferwatch.infra.catalogue import enabled_scores
     from inferwatch.schemas.columns import resolve
 
     drift = settings.drift
-    columns = resolve(drift.columns, sorted(scores(settings.detectors.enabled)))
+    columns = resolve(drift.columns, sorted(enabled_scores(settings.detectors)))
     with opened(settings) as store:
         first, until = _period(store, application, window, start, end)
         compared = fields or drift.fields

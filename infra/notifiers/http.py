@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
 
 import aiohttp
 from pydantic import SecretStr
 
+from inferwatch.infra.outbound import checked_address, is_retryable, retry_seconds, secret_parts
 from inferwatch.schemas.clock import Clock
-from inferwatch.schemas.errors import DeliveryError, Misconfigured
+from inferwatch.schemas.errors import DeliveryError
 
 TIMEOUT = 10.0
 """Seconds a receiver has to answer."""
 READ_BYTES = 4096
-SECRET_CHARS = 8
-"""Pieces of an address at least this long are taken for secrets."""
-LATER = frozenset({408, 425, 429})
-"""Client errors that say «not now» rather than «not like this»."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +43,8 @@ class Sender:
         self, name: str, url: SecretStr, clock: Clock, *, timeout: float = TIMEOUT, secrets: Sequence[str] = ()
     ) -> None:
         self._name = name
-        self._url = _checked(name, url.get_secret_value())
-        self._secrets = _secret_parts(self._url, secrets)
+        self._url = checked_address(f"receivers: the address of {name!r}", url.get_secret_value())
+        self._secrets = secret_parts(self._url, secrets)
         self._clock = clock
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._session: aiohttp.ClientSession | None = None
@@ -102,21 +94,8 @@ class Sender:
             return self.failed(f"answered {status}; redirects are not followed, set the final address", retryable=False)
         # Cleaned before it is cut: half a secret would not be recognised.
         said = f"answered {status}: {self._clean(text)[:200]}" if text.strip() else f"answered {status}"
-        retryable = status >= 500 or status in LATER
-        return self.failed(said, retryable=retryable, retry_after=self._seconds(retry_after))
-
-    def _seconds(self, retry_after: str | None) -> float | None:
-        """Read Retry-After (RFC 9110): seconds, or an HTTP date."""
-        if retry_after is None:
-            return None
-        if retry_after.strip().isdigit():
-            return float(retry_after)
-        try:
-            at = parsedate_to_datetime(retry_after)
-        except ValueError:
-            return None
-        at = at if at.tzinfo else at.replace(tzinfo=UTC)
-        return max(0.0, (at - self._clock.now()).total_seconds())
+        wait = retry_seconds(retry_after, self._clock.now())
+        return self.failed(said, retryable=is_retryable(status), retry_after=wait)
 
 
 async def _start_of(response: aiohttp.ClientResponse) -> str:
@@ -125,32 +104,3 @@ async def _start_of(response: aiohttp.ClientResponse) -> str:
     while len(body) < READ_BYTES and (piece := await response.content.read(READ_BYTES - len(body))):
         body += piece
     return body.decode(errors="replace")
-
-
-def _secret_parts(url: str, more: Sequence[str]) -> tuple[str, ...]:
-    """Return what must not show, longest first: the address, its path and query, and every long piece of them."""
-    parts = urlsplit(url)
-    pieces = [piece for piece in re.split(r"[/?&=]", f"{parts.path}?{parts.query}") if len(piece) >= SECRET_CHARS]
-    paths = [path for path in (f"{parts.path}?{parts.query}", parts.path) if len(path) >= SECRET_CHARS]
-    return tuple(sorted({url, *paths, *pieces, *(one for one in more if one)}, key=len, reverse=True))
-
-
-def _checked(name: str, url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
-        host, parts = "", urlsplit("")
-    if host and (parts.scheme == "https" or (parts.scheme == "http" and _loopback(host))):
-        return url
-    raise Misconfigured(
-        f"receivers: the address of {name!r} must be https://…, or http:// to a loopback address; "
-        f"got scheme {parts.scheme or 'none'!r}"
-    )
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

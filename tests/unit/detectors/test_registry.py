@@ -81,6 +81,28 @@ def test_a_broken_plug_in_is_named(monkeypatch: pytest.MonkeyPatch, value: str, 
         load_detectors(["broken"])
 
 
+def test_detectors_that_the_configuration_describes_are_made_when_named() -> None:
+    made: list[str] = []
+
+    def make() -> Detector:
+        made.append("own")
+        return Politeness()
+
+    own = {"own": make}
+    assert load_detectors([], configured=own) == []
+    assert made == []
+    assert [one.name for one in load_detectors(["hallucination", "own"], configured=own)] == [
+        "hallucination",
+        "politeness",
+    ]
+    with pytest.raises(Misconfigured, match=r"'owm' \(did you mean 'own'\?\); installed: .*own"):
+        load_detectors(["owm"], configured=own)
+    with pytest.raises(Misconfigured, match="both emit the score"):
+        load_detectors(["toxicity", "own"], configured=own)
+    with pytest.raises(Misconfigured, match="'toxicity' under models or judges, and so is an installed detector"):
+        load_detectors(["own"], configured={"toxicity": make})
+
+
 def test_two_plug_ins_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, toxicity="builtins:dict")
     with pytest.raises(Misconfigured, match="two plug-ins are named 'toxicity'"):

@@ -95,6 +95,39 @@ def test_a_secret_may_come_from_a_file_beside_the_configuration(tmp_path: Path) 
     assert receiver.webhook_url.get_secret_value() == "https://hooks.slack.com/services/T/B/x"
 
 
+def test_detectors_of_ones_own_are_known_everywhere_by_name(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("sk-1\n")
+    (tmp_path / "c.yaml").write_text(
+        "detectors:\n"
+        "  enabled: [toxicity, mine, pair, judged]\n"
+        "  thresholds: {mine.output: 0.9, pair: 0.1, judged: 0.6}\n"
+        "  budgets: {judged: {share: 0.01, guide: mine.input}}\n"
+        "  models:\n"
+        "    mine: {kind: classifier, path: m, labels: {bad: 1}, reads: [input, output]}\n"
+        "    pair: {kind: cross-encoder, path: m, high_is: better}\n"
+        "  judges:\n"
+        "    judged: {url: 'https://api.example.com/v1', model: m-1, api_key_file: key}\n"
+        "drift: {columns: [mine.input]}\n"
+        "rules: [{name: r, metric: judged.rate, when: '> 5 %'}, {name: s, metric: mine.output.mean, when: '> 0.5'}]\n"
+    )
+    settings, warnings = check(tmp_path / "c.yaml", {})
+    assert settings.detectors.judges["judged"].api_key.get_secret_value() == "sk-1"
+    assert settings.detectors.models["pair"].fields == ("contexts", "output")
+    assert not any("judged" in line for line in warnings)
+    _, warnings = check(tmp_path / "c.yaml", {"INFERWATCH__PRIVACY__REDACT": "false"})
+    assert any("detectors.judges.judged: privacy.redact is off: texts leave this machine" in line for line in warnings)
+
+
+def test_an_unknown_detector_is_told_those_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "detectors: {enabled: [mien], models: {mine: {kind: classifier, path: m, labels: {bad: 1}}}}\n"
+    )
+    with pytest.raises(
+        Misconfigured, match=r"enabled\[0\]: must be one of .*, mine, got 'mien' \(did you mean 'mine'\?\)"
+    ):
+        load(tmp_path / "c.yaml", {})
+
+
 def test_a_secret_file_may_be_named_by_the_environment(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("s3cret\r\n")
     settings = load(None, {"INFERWATCH__WEB__PASSWORD_FILE": str(tmp_path / "password")})
@@ -114,6 +147,10 @@ def test_a_secret_file_may_be_named_by_the_environment(tmp_path: Path) -> None:
         "store: {dsn: [hunter2]}",
         "web: {host: 0.0.0.0, pasword: hunter2}",
         "hunter2",
+        "detectors: {judges: {j: {url: 'https://x', model: 1, api_key: hunter2}}}",
+        "detectors: {judges: {j: {api_key: [hunter2]}}}",
+        "detectors: {judges: {j: {apikey: hunter2}}}",
+        "detectors: {judges: hunter2}",
     ],
 )
 def test_no_mistake_shows_a_secret(tmp_path: Path, text: str) -> None:

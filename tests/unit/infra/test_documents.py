@@ -15,6 +15,7 @@ from inferwatch.infra.catalogue import FIXED, column_metrics, detector_names, me
 from inferwatch.infra.cli.schema import rendered
 from inferwatch.infra.clickhouse.store import ClickHouseStore
 from inferwatch.infra.configuration import load
+from inferwatch.infra.judge.prompt import load_prompt
 from inferwatch.infra.settings_page import render
 from inferwatch.schemas.errors import InvalidRecord
 from inferwatch.schemas.inference import parse
@@ -99,6 +100,16 @@ def test_the_alerts_page_names_every_metric_and_its_rules_load(tmp_path: Path) -
             yaml.safe_dump({"rules": [{k: v for k, v in rule.items() if k != "receivers"} for rule in rules]})
         )
         assert load(tmp_path / "c.yaml", {}).rules[0].hold > timedelta(0)
+
+
+def test_the_models_page_shows_configurations_that_are_accepted(tmp_path: Path) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "models.md").read_text(), re.DOTALL)
+    described, judged, prompt = blocks
+    for block in (described, judged):
+        (tmp_path / "c.yaml").write_text(re.sub(r"(\w+)_file: \S+", r"\1: k", block))
+        assert load(tmp_path / "c.yaml", {}).detectors.budgets
+    (tmp_path / "p.yaml").write_text(prompt)
+    assert load_prompt(str(tmp_path / "p.yaml"), "x").revision.startswith("tone.v1-")
 
 
 def test_the_catalogue_has_each_metric_once() -> None:
