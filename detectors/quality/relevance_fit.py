@@ -51,7 +51,7 @@ def cosines(pairs: Sequence[Pair], encoder: Encoder) -> tuple[F32, F32]:
         rows = np.array([row for row, pair in enumerate(pairs) if pair[0] == source])
         order = rng.permutation(rows)
         other[order] = np.roll(order, 1)
-    different = np.array([pairs[row][1] != pairs[place][1] for row, place in enumerate(other)])
+    different = np.array([pairs[row][1] != pairs[place][1] for row, place in enumerate(other.tolist())])
     own: F32 = np.einsum("ij,ij->i", asked, answered)
     dealt: F32 = np.einsum("ij,ij->i", asked[other], answered)[different]
     return own, dealt
