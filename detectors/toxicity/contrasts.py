@@ -16,8 +16,8 @@ _FILE = Path(__file__).with_name("contrasts.yaml")
 TOXIC = ("hate", "insult", "threat", "slurs", "profane", "sexual", "agreeing")
 BENIGN = ("objecting", "negated", "denounced", "identity", "harmless", "swearing", "sober")
 _EACH = {
-    "hate": 40, "insult": 36, "threat": 40, "slurs": 30, "profane": 16, "sexual": 8, "agreeing": 60,
-    "objecting": 70, "negated": 50, "denounced": 44, "identity": 40, "harmless": 24, "swearing": 12, "sober": 3,
+    "hate": 26, "insult": 28, "threat": 36, "slurs": 30, "profane": 16, "sexual": 8, "agreeing": 40,
+    "objecting": 46, "negated": 34, "denounced": 34, "identity": 30, "harmless": 16, "swearing": 12, "sober": 3,
 }  # fmt: skip
 _PAIRS = 3000
 _SLOT = re.compile(r"\{(\w+)\}")

@@ -18,24 +18,14 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from inferwatch.detectors.base import F32, Batch, Encoder, Item
+from inferwatch.detectors.base import F32, Encoder
 from inferwatch.detectors.toxicity import corpus
 from inferwatch.detectors.toxicity.detector import Toxicity
 from inferwatch.detectors.toxicity.kept import KeptEncoder
-from inferwatch.detectors.toxicity.train import TRAINED_ON, families, fit_without, production_encoder
+from inferwatch.detectors.toxicity.train import TRAINED_ON, families, fit_without, production_encoder, scores
 
 Flags = npt.NDArray[np.bool_]
-_BLOCK = 512
 _LEAST_SUBGROUP = 50
-
-
-def scores(detector: Toxicity, encoder: Encoder, texts: Sequence[str]) -> F32:
-    """Return (n,) float32, what the detector says of each text as an output; 0 for an empty one."""
-    found = []
-    for first in range(0, len(texts), _BLOCK):
-        items = [Item(output=text) for text in texts[first : first + _BLOCK]]
-        found.append(detector.score(Batch.encode(items, [detector], encoder))[1].values)
-    return np.nan_to_num(np.concatenate(found))
 
 
 def auc(labels: Flags, values: F32) -> float:

@@ -55,13 +55,17 @@ def fit(rows: Sequence[Labelled], vectors: F32, metadata: dict[str, Any]) -> Ble
 
 
 def balance(rows: Sequence[Labelled]) -> F64:
-    """Weigh each row so that a class is a half, and so that a large source counts as the square root of its size."""
+    """Weigh each row so that a class is a half, and so that a large source counts as the square root of its size.
+
+    Each kind of contrast counts as a source: what tells hate from its report is said nowhere else.
+    """
+    keys = [(row.toxic, f"{row.source} {row.kind}" if row.source == "contrasts" else row.source) for row in rows]
     counts: dict[tuple[bool, str], int] = {}
-    for row in rows:
-        counts[row.toxic, row.source] = counts.get((row.toxic, row.source), 0) + 1
+    for key in keys:
+        counts[key] = counts.get(key, 0) + 1
     raw = {key: n**-0.5 for key, n in counts.items()}
     totals = {toxic: sum(n * raw[key] for key, n in counts.items() if key[0] is toxic) for toxic in (True, False)}
-    return np.array([raw[row.toxic, row.source] / totals[row.toxic] for row in rows]) * len(rows) / 2
+    return np.array([raw[key] / totals[key[0]] for key in keys]) * len(rows) / 2
 
 
 def _grams(

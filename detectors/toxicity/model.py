@@ -16,6 +16,7 @@ from inferwatch.detectors.toxicity.features import Reading
 from inferwatch.schemas.errors import Misconfigured
 
 PACKAGED = Path(__file__).with_name("weights.npz")
+GRAM_SHARE = 0.5
 F16 = npt.NDArray[np.float16]
 
 
@@ -63,7 +64,7 @@ class Kinds:
 
 @dataclass(frozen=True, eq=False)
 class Blend:
-    """Log odds ``slope * (n-grams' + mean of the networks') + shift``: calibrated, see MODEL_CARD.md.
+    """Log odds ``slope * (mean of the networks' + half of the n-grams') + shift``: calibrated, see MODEL_CARD.md.
 
     Attributes:
         table: (BUCKETS,) int8, ``scale`` times which is the weight of an n-gram.
@@ -103,7 +104,7 @@ class Blend:
         """Return (n,) float32 log odds of n texts with (n, dim) vectors."""
         x = inputs(vectors, reading)
         found: F32 = sum((network(x) for network in self.networks), np.zeros(len(x), np.float32)) / len(self.networks)
-        return (np.float32(self.slope) * (found + self.lexical(reading)) + np.float32(self.shift)).astype(np.float32)
+        return (np.float32(self.slope) * (found + GRAM_SHARE * self.lexical(reading)) + np.float32(self.shift)).astype(np.float32)
 
     def __call__(self, vectors: F32, reading: Reading) -> F32:
         """Return (n,) float32 probabilities."""

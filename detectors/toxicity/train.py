@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferwatch.detectors.base import Encoder
+from inferwatch.detectors.base import F32, Batch, Encoder, Item
 from inferwatch.detectors.encoder.load import load_encoder
 from inferwatch.detectors.toxicity import corpus
 from inferwatch.detectors.toxicity.corpus import Labelled
@@ -31,6 +31,9 @@ from inferwatch.schemas.settings import EncoderSettings
 
 _FAMILY_OF = {"toxic_spans_sentences": "toxic_spans"}
 _BENIGN = ("davidson", "halueval_questions", "halueval_sentences")
+_THRESHOLDS = (*(place / 20 for place in range(10, 20)), 0.96, 0.97, 0.98, 0.99)
+_BENIGN_RATE = 0.001
+_BLOCK = 512
 TRAINED_ON = ("davidson", "toxic_spans", "madlibs", "contrasts")
 
 
@@ -86,8 +89,30 @@ def fit_without(folder: Path, left_out: str, work: Path) -> Toxicity:
             "left_out": left_out,
             "counts": _counts(rows),
         }
-        fit(rows, encoder.encode([clean(row.text) for row in rows]), metadata).save(kept)
+        model = fit(rows, encoder.encode([clean(row.text) for row in rows]), metadata)
+        metadata["threshold"] = choose_threshold(Toxicity(model), encoder, rows)
+        model.save(kept)
     return Toxicity(Blend.load(kept))
+
+
+def choose_threshold(detector: Toxicity, encoder: Encoder, rows: Sequence[Labelled]) -> float:
+    """Return the least of the thresholds that flags at most 0.1 % of the calibrate part's benign questions and answers.
+
+    Benign are those of HaluEval: what people ask and what an LLM answers.
+    """
+    benign = [row.text for row in rows if row.source in ("halueval", "halueval_questions") and row.part == "calibrate"]
+    values = scores(detector, encoder, benign)
+    return next((limit for limit in _THRESHOLDS if (values >= limit).mean() <= _BENIGN_RATE), _THRESHOLDS[-1])
+
+
+def scores(detector: Toxicity, encoder: Encoder, texts: Sequence[str]) -> F32:
+    """Return (n,) float32, what the detector says of each text as an output; 0 for an empty one."""
+    found = []
+    for first in range(0, len(texts), _BLOCK):
+        items = [Item(output=text) for text in texts[first : first + _BLOCK]]
+        found.append(detector.score(Batch.encode(items, [detector], encoder))[1].values)
+    values: F32 = np.nan_to_num(np.concatenate(found))
+    return values
 
 
 def production_encoder() -> Encoder:
