@@ -1,4 +1,4 @@
-"""Vectors kept in a file between trainings: encoding the data takes minutes, everything else seconds."""
+"""Vectors kept in files between trainings: encoding the data takes minutes, everything else seconds."""
 
 from __future__ import annotations
 
@@ -15,28 +15,30 @@ _BLOCK = 8192
 
 
 class KeptEncoder:
-    """An encoder whose vectors are kept in ``folder``, one float16 file for each revision.
+    """An encoder whose vectors are kept in ``folder``, in float16, apart for each revision.
 
-    The file is replaced in one step after every 8,192 new texts, so that a training that is stopped goes on where it
-    was. float16 moves a MiniLM vector by a cosine of less than 1e-6.
+    Every 8,192 new texts are a file of their own that appears in one step, so that a training that is stopped goes on
+    where it was. float16 moves a MiniLM vector by a cosine of less than 1e-6.
     """
 
     def __init__(self, encoder: Encoder, folder: Path) -> None:
         self.revision, self.family, self.dim = encoder.revision, encoder.family, encoder.dim
         self._encoder = encoder
-        self._file = folder / f"vectors-{encoder.revision}.npz"
+        self._folder = folder / f"vectors-{encoder.revision}"
+        self._folder.mkdir(parents=True, exist_ok=True)
         self._rows: dict[bytes, int] = {}
-        self._vectors = np.empty((0, self.dim), np.float16)
-        if self._file.is_file():
-            with np.load(self._file) as held:
-                self._rows = {bytes(key): row for row, key in enumerate(held["keys"].view("V16")[:, 0])}
-                self._vectors = held["vectors"]
+        held = [np.empty((0, self.dim), np.float16)]
+        for file in sorted(self._folder.glob("*.npz")):
+            with np.load(file) as part:
+                first = sum(map(len, held))
+                self._rows |= {bytes(key): first + row for row, key in enumerate(part["keys"].view("V16")[:, 0])}
+                held.append(part["vectors"])
+        self._vectors = np.concatenate(held)
 
     def encode(self, texts: Sequence[str]) -> F32:
         """Return (n, dim) float32 vectors; only texts that were never encoded before cost a pass."""
         keys = [_key(text) for text in texts]
-        missing = dict.fromkeys(i for i, key in enumerate(keys) if key not in self._rows)
-        new = list({keys[i]: texts[i] for i in missing}.items())
+        new = list({key: text for key, text in zip(keys, texts, strict=True) if key not in self._rows}.items())
         for first in range(0, len(new), _BLOCK):
             self._keep(new[first : first + _BLOCK])
         found: F32 = self._vectors[[self._rows[key] for key in keys]].astype(np.float32)
@@ -44,12 +46,13 @@ class KeptEncoder:
 
     def _keep(self, new: Sequence[tuple[bytes, str]]) -> None:
         vectors = self._encoder.encode([text for _, text in new]).astype(np.float16)
-        self._rows.update({key: len(self._vectors) + i for i, (key, _) in enumerate(new)})
+        self._rows |= {key: len(self._vectors) + i for i, (key, _) in enumerate(new)}
         self._vectors = np.concatenate([self._vectors, vectors])
-        keys = np.frombuffer(b"".join(self._rows), np.uint8).reshape(-1, 16)
-        unfinished = self._file.with_suffix(".tmp.npz")
-        np.savez(unfinished, keys=keys, vectors=self._vectors)
-        os.replace(unfinished, self._file)
+        keys = np.frombuffer(b"".join(key for key, _ in new), np.uint8).reshape(-1, 16)
+        unfinished = self._folder / f".{os.getpid()}.tmp"
+        with unfinished.open("wb") as handle:
+            np.savez(handle, keys=keys, vectors=vectors)
+        os.replace(unfinished, self._folder / f"{hashlib.blake2b(keys.tobytes(), digest_size=8).hexdigest()}.npz")
 
 
 def _key(text: str) -> bytes:
