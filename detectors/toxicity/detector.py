@@ -47,7 +47,7 @@ class Toxicity(Detector):
     name: ClassVar[str] = "toxicity"
     version: ClassVar[str] = "2"
     reads: ClassVar[frozenset[Field]] = frozenset({Field.INPUT, Field.OUTPUT})
-    emits: ClassVar[Mapping[str, float]] = {"toxicity.input": 0.9, "toxicity.output": 0.9}
+    emits: ClassVar[Mapping[str, float]] = {"toxicity.input": 0.93, "toxicity.output": 0.93}
 
     def __init__(self, model: Blend | None = None) -> None:
         self.model = model or Blend.load()

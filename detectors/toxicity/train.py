@@ -31,8 +31,7 @@ from inferwatch.schemas.settings import EncoderSettings
 
 _FAMILY_OF = {"toxic_spans_sentences": "toxic_spans"}
 _BENIGN = ("davidson", "halueval_questions", "halueval_sentences")
-_THRESHOLDS = (*(place / 20 for place in range(10, 20)), 0.96, 0.97, 0.98, 0.99)
-_BENIGN_RATE = 0.001
+_THRESHOLDS = tuple(place / 100 for place in range(50, 100))
 _BLOCK = 512
 TRAINED_ON = ("davidson", "toxic_spans", "madlibs", "contrasts")
 
@@ -96,13 +95,13 @@ def fit_without(folder: Path, left_out: str, work: Path) -> Toxicity:
 
 
 def choose_threshold(detector: Toxicity, encoder: Encoder, rows: Sequence[Labelled]) -> float:
-    """Return the least of the thresholds that flags at most 0.1 % of the calibrate part's benign questions and answers.
+    """Return the least of the thresholds that flags none of the calibrate part's benign questions and answers.
 
     Benign are those of HaluEval: what people ask and what an LLM answers.
     """
     benign = [row.text for row in rows if row.source in ("halueval", "halueval_questions") and row.part == "calibrate"]
     values = scores(detector, encoder, benign)
-    return next((limit for limit in _THRESHOLDS if (values >= limit).mean() <= _BENIGN_RATE), _THRESHOLDS[-1])
+    return next((limit for limit in _THRESHOLDS if limit > values.max()), _THRESHOLDS[-1])
 
 
 def scores(detector: Toxicity, encoder: Encoder, texts: Sequence[str]) -> F32:
