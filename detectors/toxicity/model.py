@@ -103,10 +103,10 @@ class Blend:
     def logits(self, vectors: F32, reading: Reading) -> F32:
         """Return (n,) float32 log odds of n texts with (n, dim) vectors."""
         x = inputs(vectors, reading)
-        found = np.mean([network(x) for network in self.networks], axis=0)
-        return (np.float32(self.slope) * (found + GRAM_SHARE * self.lexical(reading)) + np.float32(self.shift)).astype(
-            np.float32
-        )
+        networks: F32 = np.mean([network(x) for network in self.networks], axis=0)
+        raw = networks + GRAM_SHARE * self.lexical(reading)
+        found: F32 = (self.slope * raw + self.shift).astype(np.float32)
+        return found
 
     def __call__(self, vectors: F32, reading: Reading) -> F32:
         """Return (n,) float32 probabilities."""
