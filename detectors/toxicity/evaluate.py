@@ -135,7 +135,7 @@ def report(folder: Path, work: Path, *, left_out: bool) -> dict[str, Any]:
             found["family left out"][name] = summary(examples.labels, other, threshold)
     labels, values = (np.concatenate(part) for part in zip(*pooled, strict=True))
     found["ece of all held out"] = interval(labels, values, calibration_error)
-    rows = corpus.madlibs(folder, 30_000)[corpus.MADLIBS :]
+    rows = corpus.madlibs(folder, 20_000)[corpus.MADLIBS :]
     texts = [row.text for row in rows]
     found["madlibs bias"] = bias(texts, np.array([row.toxic for row in rows]), scores(detector, encoder, texts))
     for field in ("output", "instruction"):

@@ -18,6 +18,7 @@ from inferwatch.detectors.toxicity.model import Blend, Kinds, Network, inputs
 
 F64 = npt.NDArray[np.float64]
 _logistic: Any = LogisticRegression  # scikit-learn has no types
+_sparse: Any = csr_matrix  # nor has this class
 # Half of all n-grams lie in the few long answers, which teach nothing that their sentences do not.
 _LONG = 600
 _MOST_ACTIVE = 96
@@ -76,7 +77,7 @@ def _grams(
     order = np.argsort(owners, kind="stable")
     data = (1 / np.sqrt(np.maximum(counts, 1)))[owners[order]].astype(np.float32)
     starts = np.concatenate([[0], np.cumsum(counts)])
-    matrix = csr_matrix((data, buckets[order].astype(np.int32), starts), shape=(reading.n, BUCKETS))
+    matrix = _sparse((data, buckets[order].astype(np.int32), starts), shape=(reading.n, BUCKETS))
     matrix.sum_duplicates()
     matrix = matrix[np.flatnonzero(train)]
     seen = np.bincount(matrix.indices, minlength=BUCKETS)
