@@ -86,7 +86,7 @@ def _grams(
     model = _logistic(C=3.0, max_iter=25, tol=1e-3)
     model.fit(matrix, toxic[train], sample_weight=weights[train])
     found = model.coef_[0] * rarity
-    scale = float(np.abs(found).max() / 127)
+    scale = float(np.abs(found).max() / 127) or 1.0
     return np.round(found / scale).astype(np.int8), scale, float(model.intercept_[0])
 
 

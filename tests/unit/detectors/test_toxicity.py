@@ -83,12 +83,14 @@ def test_input_and_output_are_scored_apart(encoder: Encoder) -> None:
     assert answered.abstained == ("", "no output", "")
 
 
-def test_short_texts_cost_one_vector_and_so_do_long_ones_without_a_suspicious_sentence() -> None:
+def test_short_texts_cost_one_vector_and_of_long_ones_only_suspicious_sentences_get_one() -> None:
     detector = Toxicity()
     assert list(detector.texts(Item("Hello there. How are you?", ""))) == ["Hello there. How are you?"]
-    assert list(detector.texts(Item("", POLITE))) == [POLITE]
-    insulting = POLITE + " You are a stupid worthless idiot."
-    assert list(detector.texts(Item("", insulting))) == [insulting, "You are a stupid worthless idiot."]
+    whole, *sentences = detector.texts(Item("", POLITE))
+    assert whole == POLITE
+    assert len(sentences) <= 1 < len(units(POLITE)) - 4
+    insult = "You are a stupid worthless idiot."
+    assert list(detector.texts(Item("", f"{POLITE} {insult}"))) == [f"{POLITE} {insult}", *sentences, insult]
     assert units("a" * LONG_CHARS) == [(0, LONG_CHARS)]
     assert len(units("This is a sentence. " * 5000)) == 33
 
