@@ -1,16 +1,20 @@
-"""Toxicity of what people write and of what the model answers: a linear head on the shared vectors."""
+"""Toxicity of what people write and of what the model answers, from the shared vectors and from the words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from inferwatch.detectors.base import F32, Batch, Detector, Field, Item, Scores, once_an_item
 from inferwatch.detectors.sentences import Span
+from inferwatch.detectors.toxicity.features import Reading
+from inferwatch.detectors.toxicity.model import Blend, inputs, probability
+from inferwatch.detectors.toxicity.obfuscation import clean
+from inferwatch.detectors.toxicity.occlusion import driving_words
 from inferwatch.detectors.toxicity.units import in_context, units
-from inferwatch.detectors.toxicity.weights import LinearHead, probability
 from inferwatch.schemas.scores import Evidence
 
 # Below this a stretch is not worth showing to a person.
@@ -18,81 +22,93 @@ _SHOWN = 0.5
 _MOST_SHOWN = 3
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What is scored of a text: its stretches, and how each reads once nothing in it is disguised."""
+
+    text: str
+    spans: tuple[Span, ...]
+    reads: tuple[str, ...]
+
+
 class Toxicity(Detector):
     """Scores ``toxicity.input`` and ``toxicity.output``: the probability that a text insults, threatens or demeans.
 
-    A text over 300 characters is scored whole and by sentence (read with some of the whole); the worst counts.
-    Evidence is the worst sentence (or
-    the text, when short) with its offsets. The probability is calibrated on a balanced mix, so at the low base
-    rates of production it reads high: compare it with the threshold, not with a share. MODEL_CARD.md has data,
-    licences and limits (implicit hate and counter-speech are not solved).
+    A text is scored whole; of one over 300 characters, sentences whose words look suspicious are scored by themselves
+    too (read with some of the whole), and the worst counts. Words in disguise (1d10t, s h i t) are read as meant.
+    Evidence is the worst sentence (or the text, when short) with its kind, and then the words without which its score
+    falls. The probability is calibrated on a balanced mix, so at the low base rates of production it reads high:
+    compare it with the threshold, not with a share. MODEL_CARD.md has data, licences, figures and limits.
 
     Raises:
-        Misconfigured: the packaged head is missing.
+        Misconfigured: the packaged model is missing.
     """
 
     name: ClassVar[str] = "toxicity"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     reads: ClassVar[frozenset[Field]] = frozenset({Field.INPUT, Field.OUTPUT})
-    emits: ClassVar[Mapping[str, float]] = {"toxicity.input": 0.95, "toxicity.output": 0.95}
+    emits: ClassVar[Mapping[str, float]] = {"toxicity.input": 0.93, "toxicity.output": 0.93}
 
-    def __init__(self, head: LinearHead | None = None) -> None:
-        self._head = head or LinearHead.load()
-        self.families = frozenset({str(self._head.metadata["encoder_revision"])})
+    def __init__(self, model: Blend | None = None) -> None:
+        self.model = model or Blend.load()
+        self.families = frozenset({str(self.model.metadata["encoder_family"])})
+        self._plans = once_an_item(lambda item: (self._plan(item.input), self._plan(item.output)))
 
     def texts(self, item: Item) -> Iterable[str]:
-        for text, spans in zip((item.input, item.output), _spans(item), strict=True):
-            yield from (text[start:end] for start, end in spans)
+        for plan in self._plans(item):
+            yield from plan.reads
 
     def score(self, batch: Batch) -> tuple[Scores, ...]:
-        inputs, outputs = [item.input for item in batch.items], [item.output for item in batch.items]
-        spans = [_spans(item) for item in batch.items]
+        plans = [self._plans(item) for item in batch.items]
         return (
-            self._score(batch, Field.INPUT, inputs, [found for found, _ in spans]),
-            self._score(batch, Field.OUTPUT, outputs, [found for _, found in spans]),
+            self._score(batch, Field.INPUT, [given for given, _ in plans]),
+            self._score(batch, Field.OUTPUT, [answered for _, answered in plans]),
         )
 
-    def _score(self, batch: Batch, field: Field, texts: Sequence[str], spans: Sequence[Sequence[Span]]) -> Scores:
-        flat = [text[start:end] for text, found in zip(texts, spans, strict=True) for start, end in found]
+    def _plan(self, text: str) -> Plan:
+        spans = units(text) if text.strip() else []
+        reads = [clean(text[start:end]) for start, end in spans]
+        if len(spans) > 1:
+            kept = [0, *(np.flatnonzero(self.model.suspicious(Reading.of(reads[1:]))) + 1)]
+            spans, reads = [spans[place] for place in kept], [reads[place] for place in kept]
+        return Plan(text, tuple(spans), tuple(reads))
+
+    def _score(self, batch: Batch, field: Field, plans: Sequence[Plan]) -> Scores:
+        flat = [read for plan in plans for read in plan.reads]
+        vectors: F32 = batch.embed(flat) if flat else np.empty((0, 0), np.float32)
         scored: F32 = np.empty(0, np.float32)
         if flat:
-            logits = self._head.logits(batch.embed(flat))
-            scored = probability(in_context(logits, [len(found) for found in spans if found]))
-        values = np.full(len(texts), np.nan, np.float32)
+            counts = [len(plan.reads) for plan in plans if plan.reads]
+            scored = probability(in_context(self.model.logits(vectors, Reading.of(flat)), counts))
+        values = np.full(len(plans), np.nan, np.float32)
         evidence: list[tuple[Evidence, ...]] = []
         first = 0
-        for row, (text, found) in enumerate(zip(texts, spans, strict=True)):
-            own = scored[first : first + len(found)]
-            first += len(found)
-            if len(own):
-                values[row] = own.max()
-            evidence.append(_evidence(field, text, found, own) if len(own) and values[row] >= _SHOWN else ())
-        reasons = tuple("" if found else f"no {field}" for found in spans)
+        for row, plan in enumerate(plans):
+            own = slice(first, first + len(plan.reads))
+            first = own.stop
+            if plan.reads:
+                values[row] = scored[own].max()
+            shown = plan.reads and values[row] >= _SHOWN
+            evidence.append(self._evidence(field, plan, scored[own], vectors[own]) if shown else ())
+        reasons = tuple("" if plan.reads else f"no {field}" for plan in plans)
         return Scores(f"toxicity.{field}", values, reasons, tuple(evidence))
 
+    def _evidence(self, field: Field, plan: Plan, scored: F32, vectors: F32) -> tuple[Evidence, ...]:
+        """Return the worst stretches, the whole text only where no sentence stands out; then the worst one's words."""
+        places = range(1, len(plan.spans)) if len(plan.spans) > 1 and scored[1:].max() >= _SHOWN else range(1)
+        shown = sorted((place for place in places if scored[place] >= _SHOWN), key=lambda place: -scored[place])
+        shown = shown[:_MOST_SHOWN]
+        kinds = self.model.kinds(inputs(vectors[shown], Reading.of([plan.reads[place] for place in shown])))
+        found = [
+            _at(field, plan.text, plan.spans[place], float(scored[place]), f"toxic language: {kind}")
+            for place, kind in zip(shown, kinds, strict=True)
+        ]
+        start, end = plan.spans[shown[0]]
+        for (first, last), share in driving_words(self.model, vectors[shown[0]], plan.text[start:end]):
+            found.append(_at(field, plan.text, (start + first, start + last), share, "toxic word"))
+        return tuple(found)
 
-@once_an_item
-def _spans(item: Item) -> tuple[list[Span], list[Span]]:
-    """Return what is scored of the input and of the output."""
-    return _units(item.input), _units(item.output)
 
-
-def _units(text: str) -> list[Span]:
-    return units(text) if text.strip() else []
-
-
-def _evidence(field: Field, text: str, spans: Sequence[Span], scored: F32) -> tuple[Evidence, ...]:
-    """Return the worst stretches; the whole text only where no sentence stands out."""
-    places = range(1, len(spans)) if len(spans) > 1 and scored[1:].max() >= _SHOWN else range(1)
-    worst = sorted((place for place in places if scored[place] >= _SHOWN), key=lambda place: -scored[place])
-    return tuple(
-        Evidence(
-            field=str(field),
-            text=text[spans[place][0] : spans[place][1]],
-            score=round(float(scored[place]), 4),
-            start=spans[place][0],
-            end=spans[place][1],
-            reason="toxic language",
-        )
-        for place in worst[:_MOST_SHOWN]
-    )
+def _at(field: Field, text: str, span: Span, score: float, reason: str) -> Evidence:
+    start, end = span
+    return Evidence(field=str(field), text=text[start:end], score=round(score, 4), start=start, end=end, reason=reason)

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from inferwatch.detectors.base import F32, Batch, Encoder, Item, Scores
+from inferwatch.detectors.toxicity.contrasts import contrasts
+from inferwatch.detectors.toxicity.corpus import Labelled
 from inferwatch.detectors.toxicity.detector import Toxicity
-from inferwatch.detectors.toxicity.train import Labelled, fit, interval, split_of
+from inferwatch.detectors.toxicity.evaluate import bias, calibration_error, interval, recall_at
+from inferwatch.detectors.toxicity.features import Reading
+from inferwatch.detectors.toxicity.fit import balance, fit
+from inferwatch.detectors.toxicity.model import PACKAGED, Blend
+from inferwatch.detectors.toxicity.split import split_of
 from inferwatch.detectors.toxicity.units import LONG_CHARS, in_context, units
-from inferwatch.detectors.toxicity.weights import LinearHead
 from inferwatch.schemas.errors import Misconfigured
 
 POLITE = (
@@ -77,9 +83,14 @@ def test_input_and_output_are_scored_apart(encoder: Encoder) -> None:
     assert answered.abstained == ("", "no output", "")
 
 
-def test_short_texts_cost_one_vector_and_long_ones_a_bounded_number() -> None:
+def test_short_texts_cost_one_vector_and_of_long_ones_only_suspicious_sentences_get_one() -> None:
     detector = Toxicity()
     assert list(detector.texts(Item("Hello there. How are you?", ""))) == ["Hello there. How are you?"]
+    whole, *sentences = detector.texts(Item("", POLITE))
+    assert whole == POLITE
+    assert len(sentences) <= 1 < len(units(POLITE)) - 4
+    insult = "You are a stupid worthless idiot."
+    assert list(detector.texts(Item("", f"{POLITE} {insult}"))) == [f"{POLITE} {insult}", *sentences, insult]
     assert units("a" * LONG_CHARS) == [(0, LONG_CHARS)]
     assert len(units("This is a sentence. " * 5000)) == 33
 
@@ -89,51 +100,137 @@ def test_a_sentence_is_read_with_some_of_its_text() -> None:
     np.testing.assert_allclose(found, [-2, 0.7 * 4 - 0.6, 0.7 * -6 - 0.6, 3], rtol=1e-6)
 
 
-def test_the_packaged_head_is_the_one_the_thresholds_belong_to(encoder: Encoder) -> None:
-    head = LinearHead.load()
-    assert head.metadata["encoder_revision"] == encoder.family
-    assert set(Toxicity.emits.values()) == {head.metadata["threshold"]}
-    assert head.weights.shape == (encoder.dim,)
-    assert head(np.zeros((1, encoder.dim), np.float32) * 1e30).dtype == np.float32
+@pytest.mark.parametrize(
+    "text",
+    [
+        "You are a stup1d 1d10t.",
+        "you are a s t u p i d i d i o t",
+        "You are a stupid idi\u200bot.",
+        "You stupid іdіоt.",
+    ],
+)
+def test_a_disguised_insult_is_flagged_and_shown_as_it_was_written(encoder: Encoder, text: str) -> None:
+    scores = outputs(encoder, text)
+    assert scores.values[0] >= Toxicity.emits["toxicity.output"]
+    assert scores.evidence[0][0].text == text
 
 
-def test_a_head_survives_the_file_and_a_missing_one_is_named(tmp_path: Path) -> None:
-    head = LinearHead(np.arange(4, dtype=np.float32), 0.25, {"encoder_revision": "x", "seed": 1})
-    head.save(tmp_path / "head.npz")
-    again = LinearHead.load(tmp_path / "head.npz")
-    np.testing.assert_array_equal(again.weights, head.weights)
-    assert (again.bias, again.metadata) == (head.bias, head.metadata)
-    with pytest.raises(Misconfigured, match=r"missing\.npz is not a toxicity head"):
-        LinearHead.load(tmp_path / "missing.npz")
+def test_evidence_names_the_kind_and_the_words_the_score_rests_on(encoder: Encoder) -> None:
+    text = "Thanks for nothing, you pathetic moron."
+    first, *rest = outputs(encoder, text).evidence[0]
+    assert (first.text, first.reason) == (text, "toxic language: insult")
+    assert "moron" in [one.text for one in rest]
+    assert all(one.reason == "toxic word" and text[one.start : one.end] == one.text for one in rest)
+    assert outputs(encoder, "I will find you and kill you.").evidence[0][0].reason.endswith("threat")
+
+
+def test_naming_a_group_is_no_offence(encoder: Encoder) -> None:
+    texts = [f"My neighbour is {who}." for who in ("a Muslim", "a lesbian", "a Black man", "deaf", "a Jew", "Mexican")]
+    assert outputs(encoder, *texts).values.max() < 0.5
+
+
+def test_the_words_cost_little_beside_the_vectors(encoder: Encoder) -> None:
+    texts = [f"{POLITE[:220]} Order {n}." for n in range(128)]
+    detector, items = Toxicity(), [Item(output=text) for text in texts]
+    start = time.process_time()
+    encoder.encode(texts)
+    encoding = time.process_time() - start
+    batch = Batch(items, {text: row for row, text in enumerate(texts)}, encoder.encode(texts))
+    start = time.process_time()
+    assert [text for item in items for text in detector.texts(item)] == texts
+    detector.score(batch)
+    assert time.process_time() - start < 0.1 * encoding
+
+
+def test_the_packaged_model_is_the_one_the_thresholds_belong_to(encoder: Encoder) -> None:
+    model = Blend.load()
+    assert model.metadata["encoder_family"] == encoder.family
+    assert set(Toxicity.emits.values()) == {model.metadata["threshold"]}
+    assert PACKAGED.stat().st_size < 3e6
+
+
+def test_a_model_survives_the_file_and_a_missing_one_is_named(tmp_path: Path) -> None:
+    model = Blend.load()
+    model.save(tmp_path / "model.npz")
+    again = Blend.load(tmp_path / "model.npz")
+    vectors = np.eye(3, 384, dtype=np.float32)
+    reading = Reading.of(["you idiot", "hello", "I will kill you"])
+    np.testing.assert_array_equal(again.logits(vectors, reading), model.logits(vectors, reading))
+    assert again.metadata == model.metadata
+    with pytest.raises(Misconfigured, match=r"missing\.npz is not a toxicity model"):
+        Blend.load(tmp_path / "missing.npz")
 
 
 def rows(n: int) -> tuple[F32, list[Labelled]]:
+    """Toxic where the third number of the vector is high, whatever the words."""
     rng = np.random.default_rng(0)
-    vectors = rng.standard_normal((n, 6)).astype(np.float32)
-    toxic = rng.random(n) < 1 / (1 + np.exp(-3 * vectors[:, 2]))
-    return vectors, [Labelled(str(i), bool(t), "only", str(i)) for i, t in enumerate(toxic)]
+    vectors = rng.standard_normal((n, 384)).astype(np.float32) / 384**0.5
+    toxic = rng.random(n) < 1 / (1 + np.exp(-60 * vectors[:, 2]))
+    return vectors, [Labelled(f"text {i}", bool(t), "only", str(i)) for i, t in enumerate(toxic)]
 
 
 def test_training_is_reproducible_and_its_probabilities_mean_what_they_say() -> None:
-    vectors, labelled = rows(6000)
-    head, again = fit(vectors, labelled, {}), fit(vectors, labelled, {})
-    np.testing.assert_array_equal(head.weights, again.weights)
-    test = np.array([split_of(row) == "test" for row in labelled])
+    vectors, labelled = rows(4000)
+    reading = Reading.of([row.text for row in labelled])
+    values = fit(vectors=vectors, rows=labelled, metadata={})(vectors, reading)
+    np.testing.assert_array_equal(fit(labelled, vectors, {})(vectors, reading), values)
+    test = np.array([row.part == "test" for row in labelled])
     toxic = np.array([row.toxic for row in labelled])[test]
-    values = head(vectors)[test]
-    for low in (0.0, 0.25, 0.5, 0.75):
-        chosen = (values >= low) & (values < low + 0.25)
-        assert toxic[chosen].mean() == pytest.approx(values[chosen].mean(), abs=0.12)
+    assert calibration_error(toxic, values[test]) < 0.12
+    assert recall_at(toxic, values[test], 0.05) > 0.2
+
+
+def test_sources_count_as_the_root_of_their_size_and_classes_alike() -> None:
+    held = [
+        Labelled(str(i), toxic, source, str(i))
+        for toxic, source, n in ((True, "a", 400), (True, "b", 100), (False, "a", 60))
+        for i in range(n)
+    ]
+    weights = balance(held)
+    sums = {
+        key: sum(w for w, row in zip(weights, held, strict=True) if (row.toxic, row.source) == key)
+        for key in ((True, "a"), (True, "b"), (False, "a"))
+    }
+    assert sums[True, "a"] == pytest.approx(2 * sums[True, "b"])
+    assert sums[False, "a"] == pytest.approx(sums[True, "a"] + sums[True, "b"])
 
 
 def test_the_split_is_by_group_and_has_the_stated_shares() -> None:
-    parts = [split_of(Labelled("t", True, "s", str(i))) for i in range(5000)]
+    parts = [split_of(str(i)) for i in range(5000)]
     assert parts.count("train") / 5000 == pytest.approx(0.70, abs=0.02)
     assert parts.count("calibrate") / 5000 == pytest.approx(0.15, abs=0.02)
-    assert split_of(Labelled("a", True, "s", "g")) == split_of(Labelled("b", False, "t", "g"))
+    assert Labelled("a", True, "s", "g").part == Labelled("b", False, "t", "g").part
+
+
+def test_contrasts_are_the_same_each_time_and_no_template_is_split() -> None:
+    made = contrasts(7)
+    assert made == contrasts(7)
+    assert len({one.text.casefold() for one in made}) == len(made) > 10_000
+    assert not any("{" in one.text for one in made)
+    assert 0.35 < sum(one.toxic for one in made) / len(made) < 0.65
+    assert any("not" in one.text.split() and one.toxic for one in made)
+
+
+def test_bias_finds_the_identity_that_is_judged_unfairly() -> None:
+    texts = [f"{deed} {who}" for who in ("gay", "tall", "black") for deed in ("hug", "kill") for _ in range(60)]
+    labels = np.array([text.startswith("kill") for text in texts])
+    rng = np.random.default_rng(1)
+    fair = (labels * 0.6 + 0.2 * rng.random(len(labels))).astype(np.float32)
+    assert bias(texts, labels, fair)["worst"]["subgroup"][0] == 1
+    unfair = np.where([text == "hug gay" for text in texts], 0.9, fair).astype(np.float32)
+    found = bias(texts, labels, unfair)
+    assert found["worst"]["subgroup"] == (0.0, "gay")
+    assert found["worst"]["bpsn"][1] == "gay"
+    assert found["largest_gap"]["subgroup"] > 0.5
+
+
+def test_the_calibration_error_is_that_of_the_bins() -> None:
+    labels = np.arange(400) % 2 == 0
+    assert calibration_error(labels, np.full(400, 0.5, np.float32)) == pytest.approx(0, abs=1e-6)
+    assert calibration_error(labels, np.full(400, 0.9, np.float32)) == pytest.approx(0.4, abs=1e-6)
+    assert calibration_error(labels, labels.astype(np.float32)) == 0
 
 
 def test_the_interval_holds_the_measure() -> None:
     labels = np.arange(200) % 2 == 0
-    value, low, high = interval(labels, labels.astype(np.float32), lambda y, s: float((y == (s > 0.5)).mean()))
-    assert value == low == high == 1
+    assert interval(labels, labels.astype(np.float32), lambda y, s: float((y == (s > 0.5)).mean())) == [1, 1, 1]

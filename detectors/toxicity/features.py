@@ -1,0 +1,124 @@
+"""What the words of a text say beside its vector: n-grams, and who does what to whom in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+from inferwatch.detectors.base import F32
+from inferwatch.detectors.toxicity.lexicon import CLASS_OF, CLASSES
+from inferwatch.detectors.toxicity.obfuscation import words
+
+BUCKETS = 1 << 18
+"""Size of the table of hashed n-grams."""
+MOST_WORDS = 512
+_CLASSES = len(CLASSES) + 1
+_NEAR = 3
+PATTERNS = _CLASSES + 2 * _CLASSES * _CLASSES
+"""Length of ``Reading.patterns``."""
+
+U32 = npt.NDArray[np.uint32]
+_STEP = np.uint32(0x9E3779B1)
+_MASK = np.uint32(BUCKETS - 1)
+_IDENTITY = np.uint32(CLASSES.index("identity") + 1)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The words of n texts, in arrays.
+
+    Attributes:
+        hashes: (m,) uint32, of each word.
+        classes: (m,) uint8, the class of each word, 0 for none.
+        owner: (m,) int64, which text a word is of; ascending.
+        letters: the words again, as bytes between spaces, a line each text.
+        n: number of texts.
+    """
+
+    hashes: U32
+    classes: npt.NDArray[np.uint8]
+    owner: npt.NDArray[np.int64]
+    letters: bytes
+    n: int
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Reading:
+        """Read ``texts``, the first 512 words of each."""
+        return cls.of_words([words(text)[:MOST_WORDS] for text in texts])
+
+    @classmethod
+    def of_words(cls, found: Sequence[Sequence[str]]) -> Reading:
+        """Read texts that are cut into words already."""
+        flat = list(chain.from_iterable(found))
+        get = CLASS_OF.get
+        return cls(
+            np.fromiter((crc32(word.encode()) for word in flat), np.uint32, len(flat)),
+            np.fromiter((get(word, 0) for word in flat), np.uint8, len(flat)),
+            np.repeat(np.arange(len(found)), [len(one) for one in found]),
+            "\n".join(f" {' '.join(one)} " for one in found).encode("ascii", "replace"),
+            len(found),
+        )
+
+    def patterns(self) -> F32:
+        """Return (n, PATTERNS) float32, 0 or 1: which classes occur, which before which, which shortly before which."""
+        found = np.zeros((self.n, PATTERNS), np.float32)
+        if not len(self.owner):
+            return found
+        held = np.flatnonzero(self.classes)
+        owner, kinds = self.owner[held], self.classes[held].astype(np.int64)
+        found[owner, kinds] = 1
+        first = np.full((self.n, _CLASSES), len(self.owner), np.int64)
+        last = np.full((self.n, _CLASSES), -1, np.int64)
+        first[owner[::-1], kinds[::-1]] = held[::-1]
+        last[owner, kinds] = held
+        before = first[:, :, None] < last[:, None, :]
+        found[:, _CLASSES : _CLASSES + _CLASSES**2] = before.reshape(self.n, -1)
+        for step in range(1, _NEAR + 1):
+            same = self.owner[:-step] == self.owner[step:]
+            left, right = self.classes[:-step].astype(np.int64), self.classes[step:].astype(np.int64)
+            place = np.flatnonzero(same & (left > 0) & (right > 0))
+            found[self.owner[place], _CLASSES + _CLASSES**2 + left[place] * _CLASSES + right[place]] = 1
+        return found
+
+    def grams(self) -> tuple[U32, npt.NDArray[np.int64]]:
+        """Return the buckets of all n-grams (words, pairs, class triples, 3 to 5 letters) and the text each is of."""
+        # Who is meant shall not decide: an identity is read as its class.
+        neutral = np.where(self.classes == _IDENTITY, _IDENTITY, self.hashes)
+        kinds = np.where(self.classes > 0, self.classes.astype(np.uint32), self.hashes)
+        buckets, owners = [_mixed(neutral)], [self.owner]
+        for series, widths, salt in ((neutral, (2,), 1), (kinds, (2, 3), 2)):
+            rolled = series.copy()
+            for width in range(2, max(widths) + 1):
+                rolled = rolled[:-1] * _STEP + series[width - 1 :]
+                if width in widths:
+                    same = self.owner[: len(rolled)] == self.owner[width - 1 :]
+                    buckets.append(_mixed(rolled[same] + np.uint32(salt * width)))
+                    owners.append(self.owner[: len(rolled)][same])
+        letter, owner = self._letters()
+        rolled = letter.copy()
+        for width in range(2, 6):
+            rolled = rolled[:-1] * _STEP + letter[width - 1 :]
+            if width >= 3:
+                same = owner[: len(rolled)] == owner[width - 1 :]
+                buckets.append(_mixed(rolled[same] + np.uint32(width << 8)))
+                owners.append(owner[: len(rolled)][same])
+        return np.concatenate(buckets), np.concatenate(owners)
+
+    def _letters(self) -> tuple[U32, npt.NDArray[np.int64]]:
+        letters = np.frombuffer(self.letters, np.uint8)
+        ends = letters == 10
+        owner = np.cumsum(ends) - ends
+        return letters[~ends].astype(np.uint32), owner[~ends]
+
+
+def _mixed(keys: U32) -> U32:
+    """Return the bucket of each key, mixed: the low bits of a product depend on low bits only."""
+    mixed = keys * _STEP
+    mixed ^= mixed >> np.uint32(15)
+    mixed *= np.uint32(0x85EBCA77)
+    return (mixed >> np.uint32(13)) & _MASK
