@@ -24,9 +24,12 @@ from sklearn.metrics import roc_auc_score
 
 from inferwatch.detectors.base import F32, Encoder, Item
 from inferwatch.detectors.encoder.cache import CachedEncoder
+from inferwatch.detectors.encoder.load import load_encoder
 from inferwatch.detectors.encoder.sentence_transformer import SentenceTransformerEncoder
+from inferwatch.detectors.hallucination.detector import Hallucination
 from inferwatch.detectors.hallucination.grounding import FEATURES, ground, read
 from inferwatch.detectors.hallucination.model import PACKAGED, GroundingModel
+from inferwatch.schemas.settings import EncoderSettings
 
 SEED = 20261123
 _minimize: Any = minimize  # scipy has no types
@@ -90,6 +93,37 @@ def _support() -> list[Pair]:
         for kind in ("faithful", "invented")
         for answer in row[kind]
     ]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Items of one family and (n,) bool, whether the contexts fail to support each."""
+
+    items: tuple[Item, ...]
+    labels: npt.NDArray[np.bool_]
+
+
+def families(folder: Path) -> dict[str, Examples]:
+    """Return family -> its examples, also of the families that are only tested on."""
+    found: dict[str, list[Pair]] = {}
+    for pair in read_pairs(folder):
+        found.setdefault(pair.family, []).append(pair)
+    return {
+        name: Examples(tuple(pair.item for pair in pairs), np.array([pair.unsupported for pair in pairs]))
+        for name, pairs in found.items()
+    }
+
+
+def fit_without(folder: Path, left_out: str, work: Path) -> Hallucination:
+    """Return the detector fitted without the family ``left_out`` (empty: on all); ``work`` keeps what was fitted."""
+    names = [name for name in _FAMILY_WEIGHT if name != left_out]
+    kept = work / f"grounding-from-{'-'.join(names)}.json"
+    if not kept.is_file():
+        work.mkdir(parents=True, exist_ok=True)
+        encoder = load_encoder(EncoderSettings(backend="onnx-int8"))
+        wide = features_of(widen([pair for pair in read_pairs(folder) if pair.family in names]), encoder)
+        GroundingModel(*fit_families(*wide, names), {"encoder_revision": encoder.family, "seed": SEED}).save(kept)
+    return Hallucination(GroundingModel.load(kept))
 
 
 def widen(pairs: Sequence[Pair]) -> list[Pair]:

@@ -25,10 +25,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from inferwatch.detectors.base import F32, Encoder
+from inferwatch.detectors.encoder.load import load_encoder
 from inferwatch.detectors.encoder.sentence_transformer import SentenceTransformerEncoder
 from inferwatch.detectors.sentences import split_sentences
+from inferwatch.detectors.toxicity.detector import Toxicity
 from inferwatch.detectors.toxicity.units import in_context, units
 from inferwatch.detectors.toxicity.weights import PACKAGED, LinearHead, probability
+from inferwatch.schemas.settings import EncoderSettings
 
 SEED = 20261123
 _logistic: Any = LogisticRegression  # scikit-learn has no types
@@ -102,6 +105,45 @@ def _benign_answers(folder: Path) -> list[Labelled]:
 def _support() -> list[Labelled]:
     held = json.loads(SUPPORT_PHRASES.read_text("utf-8"))
     return [Labelled(text, kind == "toxic", "support", text) for kind in ("benign", "toxic") for text in held[kind]]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Texts of one family and (n,) bool, whether each is toxic."""
+
+    texts: tuple[str, ...]
+    labels: npt.NDArray[np.bool_]
+
+
+def family_of(row: Labelled) -> str:
+    """Return the family of a row: an answer and its sentences are one."""
+    return row.source.removesuffix("_sentences")
+
+
+def families(folder: Path) -> dict[str, Examples]:
+    """Return family -> its examples."""
+    found: dict[str, list[Labelled]] = {}
+    for row in read(folder):
+        found.setdefault(family_of(row), []).append(row)
+    return {
+        name: Examples(tuple(row.text for row in rows), np.array([row.toxic for row in rows]))
+        for name, rows in found.items()
+    }
+
+
+def fit_without(folder: Path, left_out: str, work: Path) -> Toxicity:
+    """Return the detector fitted without the family ``left_out`` (empty: on all); ``work`` keeps what was fitted."""
+    kept = work / f"toxicity-without-{left_out or 'nothing'}.npz"
+    if not kept.is_file():
+        encoder = load_encoder(EncoderSettings(backend="onnx-int8"))
+        rows = read(folder)
+        texts_hash = hashlib.sha256("\0".join(row.text for row in rows).encode("utf-8", "replace")).hexdigest()[:16]
+        work.mkdir(parents=True, exist_ok=True)
+        vectors = _vectors(encoder, rows, work / "toxicity-vectors.npz", f"{encoder.revision}-{texts_hash}")
+        rest = [place for place, row in enumerate(rows) if family_of(row) != left_out]
+        metadata = {"encoder_revision": encoder.family, "seed": SEED, "without": left_out}
+        fit(vectors[rest], [rows[place] for place in rest], metadata).save(kept)
+    return Toxicity(LinearHead.load(kept))
 
 
 def fit(vectors: F32, rows: Sequence[Labelled], metadata: dict[str, Any]) -> LinearHead:
