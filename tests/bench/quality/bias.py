@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from inferwatch.detectors.evaluation.bootstrap import bootstrap
 from inferwatch.detectors.evaluation.ranking import F64, Labels, Ranked, Values
+from tests.bench.quality.arguments import plain
 from tests.bench.quality.sets import Madlibs
 
 LEAST = 20
@@ -48,7 +49,7 @@ def bias(data: Madlibs, values: Values, draws: int) -> dict[str, Any]:
         "worst": dict(
             zip(("subgroup", "bpsn", "bnsp"), table.min(axis=0).tolist() if kept else [None] * 3, strict=True)
         ),
-        "subgroup_gap": {"value": spread.value, "low": spread.low, "high": spread.high},
+        "subgroup_gap": plain(spread),
     }
 
 

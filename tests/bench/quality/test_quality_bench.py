@@ -167,6 +167,51 @@ def test_hatecheck_as_it_is_distributed(tmp_path: Path) -> None:
         need(tmp_path / "nothing")
 
 
+def test_a_page_of_a_miniature(encoder: Encoder, tmp_path: Path) -> None:
+    about = {
+        "machine": {"cores": 2, "cpu": "a CPU", "instructions": ["avx2"], "load_before": 0.0},
+        "measured_at": "2026-11-25T00:00:00+00:00",
+        "encoder": {"backend": "torch"},
+    }
+    labels = np.array([True] * 3 + [False] * 3)
+    texts = [*RUDE, *KIND]
+    both = judged(texts, labels, Toxicity(), encoder, None, 20)
+    alone = judged(RUDE, labels[:3], Toxicity(), encoder, None, 20)
+    identities = Madlibs(tuple(texts), labels, ("a", "b") * 3)
+    toxicity = about | {
+        "families": {"tweets": both, "insults": alone},
+        "within": {"tweets": both},
+        "hatecheck": both,
+        "functions": {"slur_h": {"hateful": True, "n": 3, "flagged": 1.0}},
+        "bias": {"all": bias(identities, np.linspace(1, 0, 6), 20)},
+        "benign": {OWN: {"n": 3, "flagged": 0, "rate": 0.0, "low": 0.0, "high": 0.56}},
+        "versions": {"VADER": "3.3.2"},
+        "missing": "",
+    }
+    items = [Item(output=text, contexts=(CONTEXT,)) for text in (*HELD, *INVENTED)]
+    said = scoring.score(Hallucination(), encoder, items, SCORE)
+    one = _set(items, np.array([False, False, True, True]), said, encoder)
+    domains = summedits({"summedits_news": one, "summedits_samsum": one}, 20)
+    grounding = about | {"families": {"news": _measured(one, 20)}, "summedits": domains}
+    alternating = np.arange(8) % 2 == 1
+    changed = judged_edits({"a": (alternating, alternating.astype(np.float32))}, 0.5, 20)
+    edits = about | {"precision": 0.9, "kinds": {"number": changed}}
+    cost = about | {"rounds": 1, "found": {"short": measure(items[:2], [Toxicity()], encoder, 1)}}
+    found = {"toxicity": toxicity, "grounding": grounding, "edits": edits, "cost": cost}
+    text = report.page(found)
+    assert "| **tweets** (6, 3 bad) | inferwatch | 1.000 [1.000, 1.000] |" in text
+    assert "| **insults** (3, 3 bad) | inferwatch | - | - | - | - | - |" in text
+    assert "| QAFactEval (published) | 67.4 |  |  |" in text
+    assert "| inferwatch | 3 | 0 | 0.00 % [0.00, 56.00] |" in text
+    assert "| number | 4 | 1.000" in text
+    assert "nan" not in text.lower().replace("finance", "")
+    readme = report.with_headline(f"before\n{report.BEGIN}old\n{report.END}after", found)
+    assert "toxicity ROC-AUC 1.00" in readme
+    assert "old" not in readme
+    report.plot(found, tmp_path / "plots")
+    assert {path.name for path in (tmp_path / "plots").iterdir()} == {"toxicity.svg", "grounding.svg"}
+
+
 def test_the_page_and_the_readme_say_what_the_raw_results_say() -> None:
     found = report.results()
     assert set(found) <= set(report.SECTIONS)
