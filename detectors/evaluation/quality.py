@@ -19,8 +19,8 @@ MEASURES = ("auc", "average_precision", "tpr_at_1fpr", "tpr_at_5fpr", "ece")
 class Quality:
     """Measures of (n,) rows, each with a bootstrap 95 % interval.
 
-    The interval of ``ece`` is the basic one (reflected at the estimate, not below 0): the error of a drawn set is
-    higher on average than that of its source, so percentiles would lie too high.
+    The interval of ``ece`` is the basic one (reflected at the estimate, not below 0, and widened to hold it): the error
+    of a drawn set is higher on average than that of its source, so percentiles would lie too high.
     """
 
     n: int
@@ -65,5 +65,6 @@ def quality(
         return np.array([curve.area, curve.average_precision, curve.hits_at(0.01), curve.hits_at(0.05), error])
 
     (area, precision, strict, loose, error), _ = bootstrap(measure, counts, groups, draws=draws)
-    reflected = Estimate(error.value, max(0.0, 2 * error.value - error.high), max(0.0, 2 * error.value - error.low))
+    low, high = (max(0.0, 2 * error.value - end) for end in (error.high, error.low))
+    reflected = Estimate(error.value, low, max(error.value, high))
     return Quality(len(labels), int(labels.sum()), area, precision, strict, loose, reflected)

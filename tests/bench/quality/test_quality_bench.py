@@ -224,6 +224,10 @@ def test_the_page_and_the_readme_say_what_the_raw_results_say() -> None:
 def test_a_part_that_did_not_run_has_no_number(tmp_path: Path) -> None:
     assert summary(tmp_path) == dict.fromkeys(SUMMARY)
     methods = {OWN: {"auc": {"value": 0.75}, "ece": {"value": 0.1}}}
-    raw = {"families": {"a": {"methods": methods}, "b": {"methods": {OWN: {"at": {}}}}}, "summedits": {}}
+    easy = {"methods": {OWN: {"auc": {"value": 1.0}, "ece": {"value": 0.0}}}}
+    raw = {
+        "families": {"a": {"methods": methods}, "b": {"methods": {OWN: {"at": {}}}}, "support": easy},
+        "summedits": {},
+    }
     (tmp_path / "grounding.json").write_text(json.dumps(raw))
     assert summary(tmp_path)["grounding_mean_auc"] == 0.75
