@@ -10,7 +10,7 @@ VENV   := .venv
 RUN    := $(VENV)/bin/python
 ARGS   ?=
 
-.PHONY: demo test lint format bench bench-drift soak chaos lock clean setup
+.PHONY: demo test lint format bench bench-drift bench-quality soak chaos lock clean setup
 
 demo: setup
 	$(VENV)/bin/inferwatch demo $(ARGS)
@@ -34,6 +34,11 @@ bench: setup
 # Drift against Evidently and alibi-detect, some forty minutes. ARGS="--data FILE" where the data are elsewhere.
 bench-drift: setup
 	$(RUN) -W ignore -m tests.bench.drift $(ARGS)
+
+# Toxicity and hallucination on data left out of their fit, a quarter of an hour once the detectors are fitted.
+# ARGS="--data FOLDER" where the data are elsewhere.
+bench-quality: setup
+	$(RUN) -W ignore -m tests.bench.quality $(ARGS)
 
 # Half an hour of steady load on one worker; ARGS="--minutes 5" for less.
 soak: setup

@@ -12,6 +12,7 @@ import orjson
 import pyarrow as pa
 
 from inferwatch.detectors.base import F32
+from inferwatch.schemas.scores import Evidence
 from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import floor
 from inferwatch.streams.ports import DeadLetter, RawRecord
@@ -103,16 +104,18 @@ def _scores(prepared: Prepared, kept: Sequence[int], text: bool) -> dict[str, pa
                 continue
             values[place].append((scores.name, numbers[row]))
             for item in scores.evidence[row]:
-                shown = item.model_dump(exclude_defaults=True)
-                if not text:
-                    shown.pop("text", None)
-                    shown.pop("reason", None)
-                evidence[place].append({"name": scores.name, **shown})
+                evidence[place].append({"name": scores.name, **shown(item, text)})
     return {
         "scores": pa.array(values, pa.map_(pa.string(), pa.float32())),
         "abstained": pa.array(abstained, TEXTS),
         "evidence": pa.array([orjson.dumps(found).decode() for found in evidence], pa.string()),
     }
+
+
+def shown(evidence: Evidence, text: bool) -> dict[str, object]:
+    """Return a piece of evidence as it may be kept: without ``text``, the offsets and the score alone."""
+    held = evidence.model_dump(exclude_defaults=True)
+    return held if text else {name: value for name, value in held.items() if name not in ("text", "reason")}
 
 
 def embeddings(prepared: Prepared, kept: Sequence[int], encoder_revision: str, now: datetime) -> pa.Table:

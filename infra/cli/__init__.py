@@ -18,6 +18,8 @@ COMMANDS = {
     "worker": ("inferwatch.infra.cli.worker", "Score records from Kafka; run as many as there are partitions."),
     "replay": ("inferwatch.infra.cli.replay", "Run log files through the same pipeline, without Kafka."),
     "produce": ("inferwatch.infra.cli.produce", "Send the records of log files to Kafka."),
+    "score": ("inferwatch.infra.cli.score", "Score the records of a file, with the evidence, and store nothing."),
+    "evaluate": ("inferwatch.infra.cli.evaluate", "Measure the scores on labelled records, and propose thresholds."),
     "migrate": ("inferwatch.infra.cli.migrate", "Create or update the tables."),
     "reference": ("inferwatch.infra.cli.reference", "Build, list and promote drift baselines."),
     "explain": ("inferwatch.infra.cli.explain", "Say what is new in a drifted window, with examples and a picture."),

@@ -39,6 +39,37 @@ def open_or_none(settings: Settings) -> Iterator[ClickHouseStore | None]:
         yield store
 
 
+def select(settings: Settings, query: str, fmt: str) -> bytes:
+    """Run one SELECT, read only, and return its result in a ClickHouse format.
+
+    Raises:
+        Misconfigured, Permanent, Retryable: as the store or the service says.
+    """
+    from inferwatch.infra.clickhouse.reader import Reader
+
+    reader = Reader(settings.store, settings.web)
+    try:
+        return reader.run(query, default_format=fmt).body
+    except Misconfigured:
+        if not settings.store.embedded:
+            raise
+        return _ask_service(settings, query, fmt)
+    finally:
+        reader.close()
+
+
+def _ask_service(settings: Settings, query: str, fmt: str) -> bytes:
+    """Another process holds the folder: it is the service, or nobody can answer."""
+    from inferwatch.infra.web.client import ask
+
+    seconds = settings.web.sql_max_seconds + 30
+    headers = {"X-ClickHouse-Format": fmt}
+    response = ask(settings.web, "POST", "", seconds=seconds, body=query.encode(), headers=headers)
+    if response.status != 200:
+        raise Permanent(response.data.decode(errors="replace").strip())
+    return response.data
+
+
 def ask_json(web: WebSettings, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
     """Send one request to the service and return its JSON.
 

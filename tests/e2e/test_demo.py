@@ -11,6 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
+
+from inferwatch.detectors.sentences import split_sentences
+from inferwatch.infra.catalogue import scores
+from inferwatch.infra.clickhouse.store import open_store
+from inferwatch.infra.web.queries import alerts
+from inferwatch.schemas.settings import Settings, StoreSettings
 
 pytestmark = [pytest.mark.slow, pytest.mark.kafka]
 
@@ -29,6 +36,53 @@ def demo(*arguments: str) -> tuple[int, dict[str, Any], str]:
     lines = done.stdout.splitlines()
     assert lines, done.stderr[-4000:]
     return done.returncode, json.loads(lines[-1]), done.stderr
+
+
+Flags = dict[tuple[str, str], dict[str, Any]]
+"""(score, id) -> the flagged row: its texts, and the evidence of that score."""
+
+
+def flags_and_alerts(folder: Path) -> tuple[Flags, list[dict[str, Any]]]:
+    """Return the flagged rows of a finished demo, and what the dashboard shows of its alerts on scores."""
+    with open_store(StoreSettings(dsn=SecretStr(f"chdb://{folder}"))) as store:
+        found: Flags = {}
+        for score, threshold in scores(Settings().detectors.enabled).items():
+            rows = store.query(
+                "SELECT id, input, output, evidence FROM inferences "
+                "WHERE mapContains(scores, {name:String}) AND scores[{name:String}] >= {threshold:Float64}",
+                {"name": score, "threshold": threshold},
+            ).to_pylist()
+            for row in rows:
+                own = [one for one in json.loads(row["evidence"]) if one["name"] == score]
+                found[score, row["id"]] = row | {"evidence": own}
+        shown = [one for one in alerts(store, 100) if one["metric"].rpartition(".")[0] in {name for name, _ in found}]
+    return found, shown
+
+
+def every_flag_shows_its_sentence(flagged: Flags) -> None:
+    """The sentence is part of the text at the offsets it gives, and not the whole of a long answer."""
+    assert len(flagged) > 100
+    assert {name for name, _ in flagged} >= {"toxicity.output", "hallucination"}
+    for (score, _), row in flagged.items():
+        assert row["evidence"], f"{score} flags {row['output']!r} and does not say why"
+        for one in row["evidence"]:
+            assert one["text"].strip()
+            assert row[one["field"]][one["start"] : one["end"]] == one["text"]
+            assert len(split_sentences(one["text"])) == 1 or len(row[one["field"]]) <= 300
+
+
+def alerts_quote_them(flagged: Flags, alerts: list[dict[str, Any]], shown: str) -> None:
+    """What the dashboard and the messages quote is the sentence that a score points at."""
+    assert len(alerts) >= 2
+    on_screen = " ".join(" ".join(line.strip("│ ") for line in shown.splitlines()).split())
+    for alert in alerts:
+        score = alert["metric"].rpartition(".")[0]
+        assert alert["examples"]
+        for example in alert["examples"]:
+            quoted, of = example[1:].split("” (")[0], example.rpartition("id ")[2].rstrip(")")
+            pieces = [" ".join(one["text"].split()) for one in flagged[score, of]["evidence"]]
+            assert any(piece.startswith(quoted.rstrip("…")) for piece in pieces), example
+        assert alert["examples"][0][1:].split("” (")[0] in on_screen
 
 
 @pytest.mark.timeout(600)
@@ -55,6 +109,9 @@ def test_the_day_raises_its_three_alerts_in_time_and_no_other(tmp_path: Path) ->
     quoted = re.findall("> “(.+?)”", page)
     assert len(set(quoted)) == 3
     assert sum(bool(re.search("battery|kestrel|merlin|recall", one.lower())) for one in quoted) >= 2
+    flagged, alerts = flags_and_alerts(tmp_path / "kept" / "store")
+    every_flag_shows_its_sentence(flagged)
+    alerts_quote_them(flagged, alerts, shown)
 
 
 @pytest.mark.timeout(600)

@@ -1,0 +1,135 @@
+"""What ``inferwatch evaluate`` says of one score: as numbers, as text, and as lines of the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from math import isnan
+from typing import Any
+
+from inferwatch.detectors.evaluation.bootstrap import Estimate
+from inferwatch.detectors.evaluation.quality import MEASURES, Quality, quality
+from inferwatch.detectors.evaluation.thresholds import Operating, Proposal, operating, propose
+from inferwatch.streams.judged import Judged
+
+NAMES = {
+    "auc": "ROC-AUC",
+    "average_precision": "average precision",
+    "tpr_at_1fpr": "found at 1 % false flags",
+    "tpr_at_5fpr": "found at 5 % false flags",
+    "ece": "calibration error",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One score on the labelled rows that have it."""
+
+    name: str
+    abstained: dict[str, int]
+    sampled: bool
+    quality: Quality
+    now: Operating | None
+    proposal: Proposal
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain numbers; null for what is not defined."""
+        proposal = asdict(self.proposal)
+        return {
+            "score": self.name,
+            "abstained": self.abstained,
+            "weighted": self.sampled,
+            **self.quality.as_json(),
+            "now": _plain(asdict(self.now)) if self.now else None,
+            "proposal": _plain(proposal),
+        }
+
+
+def evaluate(name: str, judged: Judged, threshold: float | None, precision: float) -> Evaluation:
+    """Measure a score on its labelled rows.
+
+    Args:
+        name: of the score.
+        judged: the rows.
+        threshold: from which value on a row counts as a hit now; None: nobody knows.
+        precision: what thresholds are proposed for.
+    """
+    rows = judged.labels, judged.values, judged.weights
+    now = None if threshold is None else operating(*rows, threshold)
+    return Evaluation(
+        name, dict(judged.abstained.most_common()), judged.sampled, quality(*rows), now, propose(*rows, precision)
+    )
+
+
+def text(one: Evaluation) -> Iterator[str]:
+    """Yield lines for people."""
+    found = one.quality
+    scored = f"{one.name}: {found.n} labelled rows with a score, {found.bad} of them bad"
+    if one.abstained:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in one.abstained.items())
+        scored += f"; {sum(one.abstained.values())} without ({reasons})"
+    yield scored
+    if one.sampled:
+        yield "  rows are weighted by how many they stand for"
+    for name in MEASURES:
+        yield f"  {NAMES[name]:<26}{_estimate(getattr(found, name))}"
+    if not 0 < found.bad < found.n:
+        yield "  these measures need rows of both kinds"
+    if one.now is not None:
+        yield f"  now, {_at(one.now)}"
+    yield from _proposed(one.proposal)
+
+
+def settings_lines(evaluations: Iterable[Evaluation]) -> Iterator[str]:
+    """Yield what to paste into the configuration; nothing where no score has a threshold to propose."""
+    reached = [(one.name, one.proposal) for one in evaluations if one.proposal.reached is not None]
+    if not reached:
+        return
+    yield "detectors:"
+    yield "  thresholds:"
+    for name, proposal in reached:
+        assert proposal.reached is not None
+        if proposal.assured is None:
+            said = "an estimate: these labels are too few for the whole interval"
+        elif proposal.assured.threshold > proposal.reached.threshold:
+            said = f"an estimate; {proposal.assured.threshold:g} for the whole interval"
+        else:
+            said = "with the whole interval"
+        yield f"    {name}: {proposal.reached.threshold:g}  # precision {proposal.wanted:g}, {said}"
+
+
+def _proposed(proposal: Proposal) -> Iterator[str]:
+    wanted = f"precision {proposal.wanted:g}"
+    if proposal.reached is None:
+        if proposal.best is None:
+            yield f"  {wanted}: too few labels to say anything of a threshold"
+            return
+        best = f"the most is {_estimate(proposal.best.precision)} at {proposal.best.threshold:g}"
+        yield f"  {wanted} cannot be reached with the labels there are: {best}"
+        return
+    yield f"  {wanted}, {_at(proposal.reached)}"
+    if not isnan(proposal.unseen):
+        yield f"    chosen and measured on the same labels; on others, expect a precision of {proposal.unseen:.2f}"
+    if proposal.assured is None:
+        yield "    no threshold has the whole interval above it: more labels may find one"
+    elif proposal.assured.threshold > proposal.reached.threshold:
+        yield f"  with the whole interval above it, {_at(proposal.assured)}"
+
+
+def _at(one: Operating) -> str:
+    return (
+        f"threshold {one.threshold:g}: {one.flagged} flagged, precision {_estimate(one.precision)}, "
+        f"recall {_estimate(one.recall)}, false flags {_estimate(one.false_flags)}"
+    )
+
+
+def _estimate(one: Estimate) -> str:
+    return "-" if isnan(one.value) else f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, float):
+        return None if isnan(value) else round(value, 6)
+    return value

@@ -1,0 +1,106 @@
+"""What toxicity and hallucination add to the encoder's time, on the same records in one run.
+
+    python -m tests.bench.quality.cost [--data FOLDER] [--rounds 5] [--rows 3000] [--output DIR]
+
+The encoder's time is that of the whole inputs and outputs, which drift needs anyway. A detector adds its own work
+(cutting, words, arithmetic) and the texts that only it asks the encoder for: sentences, contexts. Sides take turns.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from inferwatch.detectors.base import Batch, Detector, Encoder, Item
+from inferwatch.detectors.hallucination.detector import Hallucination
+from inferwatch.detectors.hallucination.fit import families
+from inferwatch.detectors.toxicity.detector import Toxicity
+from tests.bench.encoding import bare, describe
+from tests.bench.machine import machine, write
+from tests.bench.quality import scoring, sets
+from tests.bench.quality.arguments import arguments
+
+FEWEST = 64
+
+
+def main() -> None:
+    options = arguments(__doc__)
+    about = machine()
+    data = sets.need(options.data)
+    encoder = bare(scoring.encoder())
+    most = max(FEWEST, options.rows // 8)
+    grounded = [item for examples in families(data).values() for item in examples.items]
+    grounded = [grounded[row] for row in sets.some([item.output for item in grounded], most)]
+    cases = sets.hatecheck(data)[0]
+    outputs = sets.answers(data, 1)
+    long = [outputs[row] for row in sets.some(outputs, most)]
+    workloads: dict[str, tuple[list[Item], list[Detector]]] = {
+        "short texts": ([Item(a, b) for a, b in zip(cases[:most], cases[most : 2 * most], strict=True)], [Toxicity()]),
+        "answers of models": ([Item(cases[row], text) for row, text in enumerate(long)], [Toxicity()]),
+        "answers with contexts": (grounded, [Toxicity(), Hallucination()]),
+    }
+    found = {}
+    for name, (items, detectors) in workloads.items():
+        found[name] = measure(items, detectors, encoder, options.rounds)
+        print(f"{name}: {found[name]}", flush=True)
+    write(
+        "cost",
+        {"machine": about, "encoder": describe(encoder), "rounds": options.rounds, "found": found},
+        options.output,
+    )
+
+
+def measure(items: Sequence[Item], detectors: Sequence[Detector], encoder: Encoder, rounds: int) -> dict[str, Any]:
+    """Return the seconds of the encoder, and what each detector adds to them."""
+    drift = list(dict.fromkeys(text for item in items for text in (item.input, item.output) if text.strip()))
+    wanted = {one.name: dict.fromkeys(text for item in items for text in one.texts(item)) for one in detectors}
+    whole = set(drift)
+    more = {name: [text for text in own if text not in whole] for name, own in wanted.items()}
+    texts = list(dict.fromkeys(text for own in wanted.values() for text in own))
+    vectors, index = encoder.encode(texts), {text: row for row, text in enumerate(texts)}
+    seconds: dict[str, list[float]] = {"encoder": []}
+    for one in detectors:
+        seconds |= {f"{one.name} texts": [], f"{one.name} work": []}
+    for _ in range(rounds):
+        seconds["encoder"].append(_timed(lambda: encoder.encode(drift)))
+        for one in detectors:
+            own = more[one.name]
+            seconds[f"{one.name} texts"].append(_timed(lambda own=own: encoder.encode(own)) if own else 0.0)
+            held = Batch(_fresh(items), index, vectors)
+            seconds[f"{one.name} work"].append(_timed(lambda one=one, held=held: _work(one, held)))
+    base = statistics.median(seconds["encoder"])
+    shares = {
+        one.name: {
+            part: statistics.median(
+                a / b for a, b in zip(seconds[f"{one.name} {part}"], seconds["encoder"], strict=True)
+            )
+            for part in ("work", "texts")
+        }
+        | {"more_texts": len(more[one.name])}
+        for one in detectors
+    }
+    return {"items": len(items), "texts": len(drift), "encoder_s": round(base, 4), "shares": shares}
+
+
+def _work(detector: Detector, batch: Batch) -> None:
+    """Do what a worker asks of a detector, but for encoding: name the texts, then score."""
+    for item in batch.items:
+        list(detector.texts(item))
+    detector.score(batch)
+
+
+def _fresh(items: Sequence[Item]) -> list[Item]:
+    """Return equal items of which nothing is remembered."""
+    return [Item(item.input, item.output, item.contexts, item.system, item.samples, item.logprobs) for item in items]
+
+
+def _timed(work: Any) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()

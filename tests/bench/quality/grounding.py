@@ -1,0 +1,127 @@
+"""Hallucination on families that the detector was not fitted on, and SummEdits with thresholds of the other domains.
+
+python -m tests.bench.quality.grounding [--data FOLDER] [--work FOLDER] [--rows 3000] [--output DIR]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferwatch.detectors.base import F32, Encoder, Item
+from inferwatch.detectors.evaluation.bootstrap import bootstrap
+from inferwatch.detectors.evaluation.quality import quality
+from inferwatch.detectors.evaluation.ranking import F64, Labels, Ranked
+from inferwatch.detectors.evaluation.thresholds import operating
+from inferwatch.detectors.hallucination.fit import families, fit_without
+from tests.bench.encoding import describe
+from tests.bench.machine import machine, write
+from tests.bench.quality import scoring, sets
+from tests.bench.quality.arguments import arguments, plain
+from tests.bench.quality.results import OWN
+from tests.bench.quality.training_free import training_free
+
+SUMMEDITS = "summedits"
+SCORE = "hallucination"
+
+
+@dataclass(frozen=True)
+class Set:
+    """One family: (n,) labels, the number of the contexts that a row shares with others, and scores by method."""
+
+    labels: Labels
+    groups: npt.NDArray[np.int64]
+    scores: dict[str, F32]
+    coverage: float
+    threshold: float
+
+
+def main() -> None:
+    options = arguments(__doc__)
+    about = machine()
+    data, work = sets.need(options.data), options.work / "grounding"
+    encoder = scoring.encoder()
+    found: dict[str, Set] = {}
+    for name, examples in families(data).items():
+        print(f"hallucination without {name}", flush=True)
+        rows = sets.some([item.output + "\0" + "\0".join(item.contexts) for item in examples.items], options.rows)
+        items = [examples.items[row] for row in rows]
+        said = scoring.score(fit_without(data, name, work), encoder, items, SCORE)
+        found[name] = _set(items, examples.labels[rows], said, encoder)
+    write(
+        "grounding",
+        {
+            "machine": about,
+            "encoder": describe(encoder),
+            "rows": options.rows,
+            "draws": options.draws,
+            "families": {name: _measured(one, options.draws) for name, one in found.items()},
+            "summedits": summedits({k: one for k, one in found.items() if k.startswith(SUMMEDITS)}, options.draws),
+        },
+        options.output,
+    )
+
+
+def _set(items: Sequence[Item], labels: Labels, said: scoring.Said, encoder: Encoder) -> Set:
+    known = {contexts: place for place, contexts in enumerate(dict.fromkeys(item.contexts for item in items))}
+    groups = np.array([known[item.contexts] for item in items], np.int64)
+    scores = {OWN: said.values, **training_free(items, encoder)}
+    return Set(labels, groups, scores, said.coverage, said.threshold)
+
+
+def _measured(one: Set, draws: int) -> dict[str, Any]:
+    methods = {}
+    for method, values in one.scores.items():
+        methods[method] = quality(one.labels, values, groups=one.groups, draws=draws).as_json()
+    own = one.scores[OWN]
+    methods[OWN]["at"] = plain(operating(one.labels, own, np.ones(len(own)), one.threshold))
+    return {
+        "n": len(own),
+        "bad": int(one.labels.sum()),
+        "groups": int(one.groups.max()) + 1,
+        "coverage": one.coverage,
+        "methods": methods,
+    }
+
+
+def summedits(domains: Mapping[str, Set], draws: int) -> dict[str, Any]:
+    """Return balanced accuracy of each domain at the threshold that is best on the others, and the mean over domains.
+
+    Domains weigh the same in the choice. The interval of the mean is over documents, within domains.
+    """
+    if len(domains) < 2:
+        return {}
+    found: dict[str, Any] = {}
+    for method in next(iter(domains.values())).scores:
+        by_domain, drawn = {}, []
+        for name, one in domains.items():
+            threshold = _best([other for key, other in domains.items() if key != name], method)
+            flagged = one.scores[method] >= threshold
+
+            def balanced(weights: F64, flagged: Any = flagged, labels: Labels = one.labels) -> F64:
+                sides = (weights[labels], flagged[labels]), (weights[~labels], ~flagged[~labels])
+                shares = [(own * right).sum() / own.sum() if own.sum() else np.nan for own, right in sides]
+                return np.array([np.mean(shares)])
+
+            (estimate,), draws_of = bootstrap(balanced, np.ones(len(flagged)), one.groups, draws=draws)
+            by_domain[name] = plain(estimate) | {"threshold": round(threshold, 4), "n": len(flagged)}
+            drawn.append(draws_of[:, 0])
+        mean = float(np.mean([one["value"] for one in by_domain.values()]))
+        low, high = np.nanquantile(np.mean(drawn, axis=0), (0.025, 0.975))
+        found[method] = {"mean": {"value": mean, "low": float(low), "high": float(high)}, "domains": by_domain}
+    return found
+
+
+def _best(others: Sequence[Set], method: str) -> float:
+    values = np.concatenate([one.scores[method] for one in others])
+    labels = np.concatenate([one.labels for one in others])
+    weights = np.concatenate([np.full(len(one.labels), 1 / len(one.labels)) for one in others])
+    return Ranked(labels, values).curve(weights).balanced()[0]
+
+
+if __name__ == "__main__":
+    main()
