@@ -21,10 +21,10 @@ from scipy.optimize import minimize
 from inferwatch.detectors.base import F32, Encoder, Item
 from inferwatch.detectors.encoder.cache import CachedEncoder
 from inferwatch.detectors.encoder.sentence_transformer import SentenceTransformerEncoder
+from inferwatch.detectors.evaluation.quality import quality
 from inferwatch.detectors.hallucination.corpora import SEED, Examples, families, for_calibration, others, widen
 from inferwatch.detectors.hallucination.detector import Hallucination
 from inferwatch.detectors.hallucination.grounding import FEATURES, ground, read
-from inferwatch.detectors.hallucination.measure import measure
 from inferwatch.detectors.hallucination.model import PACKAGED, GroundingModel
 
 __all__ = ["Examples", "families", "fit_without"]
@@ -207,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, (plain, _) in found.items():
         model = _fit(found, name, family)
         values = model(plain.features)
-        report[name] = measure(plain.labels, values[decisive(plain, values)])
+        report[name] = quality(plain.labels, values[decisive(plain, values)]).as_json()
     model = _fit(found, "", family)
     model.save(options.out)
     weights = dict(zip(FEATURES, [round(float(w), 3) for w in model.weights], strict=True))

@@ -8,9 +8,6 @@ The threshold of a family is the lowest with the wanted precision on the other f
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -19,6 +16,7 @@ from inferwatch.detectors.base import F32, Item
 from inferwatch.detectors.evaluation.quality import quality
 from inferwatch.detectors.evaluation.ranking import Labels
 from inferwatch.detectors.evaluation.thresholds import operating, propose
+from inferwatch.detectors.hallucination.edits import change, name_pool
 from inferwatch.detectors.hallucination.fit import families, fit_without
 from tests.bench.machine import machine, write
 from tests.bench.quality import scoring, sets
@@ -28,7 +26,6 @@ from tests.bench.quality.grounding import SCORE
 SEED = 20261125
 KINDS = ("number", "name", "number_in_context", "name_in_context", "date", "unit", "negation", "relation")
 PRECISION = 0.9
-MAKER = "inferwatch.detectors.hallucination.edits"
 Scored = dict[str, tuple[Labels, F32]]
 """Family -> labels and scores of originals and of what became of them."""
 
@@ -36,9 +33,6 @@ Scored = dict[str, tuple[Labels, F32]]
 def main() -> None:
     options = arguments(__doc__)
     about = machine()
-    if find_spec(MAKER) is None:
-        raise SystemExit(f"{MAKER} is not there: no edits to measure")
-    maker: Any = import_module(MAKER)
     data, work = sets.need(options.data), options.work / "grounding"
     encoder = scoring.encoder()
     scored: dict[str, Scored] = {kind: {} for kind in KINDS}
@@ -47,10 +41,10 @@ def main() -> None:
         detector = fit_without(data, name, work)
         good = [item for item, bad in zip(examples.items, examples.labels, strict=True) if not bad]
         good = [good[row] for row in sets.some([item.output for item in good], options.rows // 6)]
-        pool = maker.name_pool([item.output for item in good])
+        pool = name_pool([item.output for item in good])
         threshold = detector.emits[SCORE]
         for kind in KINDS:
-            pairs = changed(good, maker.change, kind, pool)
+            pairs = changed(good, kind, pool)
             if pairs:
                 items = [item for pair in pairs for item in pair]
                 said = scoring.score(detector, encoder, items, SCORE)
@@ -62,7 +56,7 @@ def main() -> None:
     write("edits", {"machine": about, "precision": PRECISION, "kinds": found}, options.output)
 
 
-def changed(items: list[Item], change: Callable[..., Any], kind: str, pool: list[str]) -> list[tuple[Item, Item]]:
+def changed(items: list[Item], kind: str, pool: list[str]) -> list[tuple[Item, Item]]:
     """Return the items that can be changed, and what becomes of each."""
     rng = np.random.default_rng(SEED)
     pairs = []

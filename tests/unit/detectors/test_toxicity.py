@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from inferwatch.detectors.base import F32, Batch, Encoder, Item, Scores
+from inferwatch.detectors.evaluation.calibration import calibration
 from inferwatch.detectors.toxicity.contrasts import contrasts
 from inferwatch.detectors.toxicity.corpus import Labelled
 from inferwatch.detectors.toxicity.detector import Toxicity
-from inferwatch.detectors.toxicity.evaluate import bias, calibration_error, interval, recall_at
 from inferwatch.detectors.toxicity.features import Reading
 from inferwatch.detectors.toxicity.fit import balance, fit
 from inferwatch.detectors.toxicity.model import PACKAGED, Blend
@@ -161,23 +162,29 @@ def test_a_model_survives_the_file_and_a_missing_one_is_named(tmp_path: Path) ->
         Blend.load(tmp_path / "missing.npz")
 
 
+SAID = {"I will kill you, idiot {}": 0.97, "what a fool you are {}": 0.6, "hello, how are you today {}": 0.04}
+"""What is written -> how often it is labelled toxic."""
+
+
 def rows(n: int) -> tuple[F32, list[Labelled]]:
-    """Toxic where the third number of the vector is high, whatever the words."""
+    """Texts whose words say how likely they are labelled toxic; the vectors say nothing."""
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((n, 384)).astype(np.float32) / 384**0.5
-    toxic = rng.random(n) < 1 / (1 + np.exp(-60 * vectors[:, 2]))
-    return vectors, [Labelled(f"text {i}", bool(t), "only", str(i)) for i, t in enumerate(toxic)]
+    texts = [list(SAID)[place] for place in rng.integers(0, len(SAID), n)]
+    toxic = [bool(rng.random() < SAID[text]) for text in texts]
+    pairs = enumerate(zip(texts, toxic, strict=True))
+    return vectors, [Labelled(text.format(i), label, "only", str(i)) for i, (text, label) in pairs]
 
 
 def test_training_is_reproducible_and_its_probabilities_mean_what_they_say() -> None:
-    vectors, labelled = rows(4000)
+    vectors, labelled = rows(2500)
     reading = Reading.of([row.text for row in labelled])
     values = fit(vectors=vectors, rows=labelled, metadata={})(vectors, reading)
     np.testing.assert_array_equal(fit(labelled, vectors, {})(vectors, reading), values)
     test = np.array([row.part == "test" for row in labelled])
     toxic = np.array([row.toxic for row in labelled])[test]
-    assert calibration_error(toxic, values[test]) < 0.12
-    assert recall_at(toxic, values[test], 0.05) > 0.2
+    assert calibration(toxic, values[test], np.ones(len(toxic))).error < 0.12
+    assert roc_auc_score(toxic, values[test]) > 0.85
 
 
 def test_sources_count_as_the_root_of_their_size_and_classes_alike() -> None:
@@ -209,28 +216,3 @@ def test_contrasts_are_the_same_each_time_and_no_template_is_split() -> None:
     assert not any("{" in one.text for one in made)
     assert 0.35 < sum(one.toxic for one in made) / len(made) < 0.65
     assert any("not" in one.text.split() and one.toxic for one in made)
-
-
-def test_bias_finds_the_identity_that_is_judged_unfairly() -> None:
-    texts = [f"{deed} {who}" for who in ("gay", "tall", "black") for deed in ("hug", "kill") for _ in range(60)]
-    labels = np.array([text.startswith("kill") for text in texts])
-    rng = np.random.default_rng(1)
-    fair = (labels * 0.6 + 0.2 * rng.random(len(labels))).astype(np.float32)
-    assert bias(texts, labels, fair)["worst"]["subgroup"][0] == 1
-    unfair = np.where([text == "hug gay" for text in texts], 0.9, fair).astype(np.float32)
-    found = bias(texts, labels, unfair)
-    assert found["worst"]["subgroup"] == (0.0, "gay")
-    assert found["worst"]["bpsn"][1] == "gay"
-    assert found["largest_gap"]["subgroup"] > 0.5
-
-
-def test_the_calibration_error_is_that_of_the_bins() -> None:
-    labels = np.arange(400) % 2 == 0
-    assert calibration_error(labels, np.full(400, 0.5, np.float32)) == pytest.approx(0, abs=1e-6)
-    assert calibration_error(labels, np.full(400, 0.9, np.float32)) == pytest.approx(0.4, abs=1e-6)
-    assert calibration_error(labels, labels.astype(np.float32)) == 0
-
-
-def test_the_interval_holds_the_measure() -> None:
-    labels = np.arange(200) % 2 == 0
-    assert interval(labels, labels.astype(np.float32), lambda y, s: float((y == (s > 0.5)).mean())) == [1, 1, 1]

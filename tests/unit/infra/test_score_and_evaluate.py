@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
+from inferwatch.detectors.toxicity.detector import Toxicity
 from inferwatch.infra.cli import main
 from inferwatch.infra.clickhouse.store import ClickHouseStore
 from inferwatch.infra.worker import load_models
@@ -232,7 +233,7 @@ def test_labelled_logs_are_scored_here_and_now(tmp_path: Path, config: str) -> N
     (found,) = json.loads(done.stdout)["scores"]
     assert (found["n"], found["bad"]) == (12, 6)
     assert found["auc"]["value"] > 0.9
-    assert found["now"]["threshold"] == 0.95
+    assert found["now"]["threshold"] == Toxicity.emits["toxicity.output"]
 
 
 def test_one_source_of_labels(config: str) -> None:
