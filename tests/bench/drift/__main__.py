@@ -8,19 +8,15 @@ runs of parts that were not named. A part that fails is said at the end, and in 
 
 from __future__ import annotations
 
-import argparse
 import json
-import signal
-import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 from tests.bench.drift import report
 from tests.bench.drift.logs import DATA
 from tests.bench.drift.results import FOLDER
 from tests.bench.machine import read
+from tests.bench.parts import Read, options_of, run, summary
 
 PARTS: dict[str, tuple[str, ...]] = {
     "speed": ("--rows", "200", "--rounds", "1", "--rival-rounds", "1"),
@@ -30,7 +26,6 @@ PARTS: dict[str, tuple[str, ...]] = {
     "year": ("--years", "1", "--days", "2"),
 }
 """Part -> what makes it quick: enough to see that it runs, too little for a number."""
-Read = Callable[[str], Mapping[str, Any]]
 
 
 def _worst(of: Read) -> dict[str, float]:
@@ -48,41 +43,13 @@ SUMMARY: dict[str, Callable[[Read], object]] = {
 }
 
 
-def summary(folder: Path) -> dict[str, object]:
-    """Return the line's numbers from the raw results; None for what was not measured."""
-    found: dict[str, object] = {}
-    for name, take in SUMMARY.items():
-        try:
-            found[name] = take(lambda part: read(part, folder))
-        except (KeyError, TypeError):
-            found[name] = None
-    return found
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; default: all")
-    parser.add_argument("--data", type=Path, default=DATA, help="alpaca_eval.jsonl.gz")
-    parser.add_argument("--output", type=Path, default=FOLDER)
-    parser.add_argument("--quick", action="store_true", help="see that everything runs; the numbers mean nothing")
-    options = parser.parse_args()
-    unknown = set(options.parts) - set(PARTS)
-    if unknown:
-        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    if options.quick and options.output == FOLDER:
-        parser.error("--quick wants an --output of its own: its numbers mean nothing")
-    # subprocess.run ends its child when an exception passes: no part outlives this process.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    failed = []
-    for part in options.parts or PARTS:
-        quick = PARTS[part] if options.quick else ()
-        print(f"== {part}", flush=True)
-        command = [sys.executable, "-W", "ignore", "-m", f"tests.bench.drift.{part}"]
-        done = subprocess.run(
-            [*command, "--data", str(options.data), "--output", str(options.output), *quick], check=False
-        )
-        if done.returncode:
-            failed.append(part)
+    options = options_of(__doc__, PARTS, FOLDER, ("--data", DATA, "alpaca_eval.jsonl.gz"))
+    common = ["--data", str(options.data), "--output", str(options.output)]
+    failed = run(
+        (part, f"tests.bench.drift.{part}", [*common, *(PARTS[part] if options.quick else ())])
+        for part in options.parts
+    )
     if options.output == FOLDER:
         report.main()
     if count := read("power", options.output).get("count"):
@@ -91,7 +58,7 @@ def main() -> None:
             f"stand, not significantly less in {count['not_lower']}; the line counts the latter",
             flush=True,
         )
-    print(json.dumps(summary(options.output)), flush=True)
+    print(json.dumps(summary(SUMMARY, options.output)), flush=True)
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 

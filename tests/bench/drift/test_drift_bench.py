@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from inferwatch.detectors.drift.scan import Scale, Summary, scan
 from inferwatch.schemas.windows import Window
 from tests.bench.drift import report
-from tests.bench.drift.__main__ import SUMMARY, summary
+from tests.bench.drift.__main__ import SUMMARY
 from tests.bench.drift.counting import detected, lower, poisson, rate
 from tests.bench.drift.delay import first, sudden
 from tests.bench.drift.logs import Pool, load, synthetic
@@ -22,6 +22,7 @@ from tests.bench.drift.own import NAME, SIZE, SPANS, Own
 from tests.bench.drift.power import counted, judged, own_scores, windows
 from tests.bench.drift.scenarios import BASE, MIXED, VERBOSE, groups
 from tests.bench.drift.stream import pages, recurrences, totals
+from tests.bench.parts import summary
 
 PROMPTS = 805
 
@@ -168,4 +169,4 @@ def test_the_page_says_what_the_raw_results_say() -> None:
 
 
 def test_a_part_that_did_not_run_has_no_number(tmp_path: Path) -> None:
-    assert summary(tmp_path) == dict.fromkeys(SUMMARY)
+    assert summary(SUMMARY, tmp_path) == dict.fromkeys(SUMMARY)
