@@ -36,9 +36,10 @@ class Toxicity(Detector):
 
     A text is scored whole; of one over 300 characters, sentences whose words look suspicious are scored by themselves
     too (read with some of the whole), and the worst counts. Words in disguise (1d10t, s h i t) are read as meant.
-    Evidence is the worst sentence (or the text, when short) with its kind, and then the words without which its score
-    falls. The probability is calibrated on a balanced mix, so at the low base rates of production it reads high:
-    compare it with the threshold, not with a share. MODEL_CARD.md has data, licences, figures and limits.
+    Evidence is the worst sentence (or the text, when short) with its kind, and, from the default threshold on, the
+    words without which its score falls. The probability is calibrated on a balanced mix, so at the low base rates of
+    production it reads high: compare it with the threshold, not with a share. MODEL_CARD.md has data, licences,
+    figures and limits.
 
     Raises:
         Misconfigured: the packaged model is missing.
@@ -103,6 +104,8 @@ class Toxicity(Detector):
             _at(field, plan.text, plan.spans[place], float(scored[place]), f"toxic language: {kind}")
             for place, kind in zip(shown, kinds, strict=True)
         ]
+        if scored[shown[0]] < self.emits[f"toxicity.{field}"]:
+            return tuple(found)
         start, end = plan.spans[shown[0]]
         for (first, last), share in driving_words(self.model, vectors[shown[0]], plan.text[start:end]):
             found.append(_at(field, plan.text, (start + first, start + last), share, "toxic word"))

@@ -86,17 +86,21 @@ def _joins(text: str) -> bool:
 
 def _tokens(text: str) -> Iterator[Token]:
     for found in _TOKEN.finditer(text):
-        written = found.group()
-        lowered = written.lower()
-        if _PLAIN.fullmatch(lowered) and not _ODD[2].search(lowered):
-            yield found.start(), found.end(), lowered
-            continue
-        meant = _meant(lowered)
-        if meant:
-            yield found.start(), found.end(), meant
-            continue
-        for part in _PLAIN.finditer(_same_length(written)):
-            yield found.start() + part.start(), found.start() + part.end(), part.group()
+        place = found.start()
+        for start, end, word in _read(found.group()):
+            yield place + start, place + end, word
+
+
+@lru_cache(65536)
+def _read(written: str) -> tuple[Token, ...]:
+    """Return the words of one stretch without blanks, and where they are in it; most stretches come back."""
+    lowered = written.lower()
+    if _PLAIN.fullmatch(lowered) and not _ODD[2].search(lowered):
+        return ((0, len(written), lowered),)
+    meant = _meant(lowered)
+    if meant:
+        return ((0, len(written), meant),)
+    return tuple((part.start(), part.end(), part.group()) for part in _PLAIN.finditer(_same_length(written)))
 
 
 def _same_length(written: str) -> str:
@@ -152,6 +156,9 @@ _BY_MASK = _masks()
 
 def _joined(text: str, found: list[Token]) -> Iterator[Token]:
     """Join runs of three or more single letters that spell a word of the lexicon."""
+    if sum(len(word) == 1 for _, _, word in found) < 3:
+        yield from found
+        return
     place = 0
     while place < len(found):
         last = place
