@@ -130,6 +130,9 @@ def toxicity(raw: Raw) -> str:
     return f"""
 ## Toxicity
 
+alt-profanity-check descends from a classifier that was trained on Davidson's tweets and on Jigsaw's comments, so its row on davidson is not of data it has not
+seen. VADER is a lexicon of feelings.
+
 {measures(families)}
 
 Means over the families left out, HateCheck apart:
