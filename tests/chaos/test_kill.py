@@ -34,6 +34,8 @@ from tests.support.engine import ROOT
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 START = datetime(2026, 3, 1, 8, tzinfo=UTC)
+ENCODER = {"backend": "torch"}
+"""Not ``auto``: where int8 and bfloat16 are about as fast it may choose otherwise at the next start."""
 ANSWERS = (
     "Your parcel left the depot this morning.",
     "You can change the delivery day until midnight.",
@@ -74,6 +76,7 @@ class Run:
             "store": {"dsn": f"chdb://{folder / 'store'}", "retention": {"inferences_days": 10_000}},
             # The slowest partition is waited for, however long a restart takes.
             "windows": {"size": "15m", "allowed_lateness": "30m", "idle_timeout": "1h"},
+            "encoder": ENCODER,
         }
         (folder / "settings.json").write_text(json.dumps(content))
         return cls(folder, Settings.model_validate(content), mode)
@@ -281,9 +284,10 @@ def test_a_thousand_records_with_the_real_models(tmp_path: Path, address: str) -
     from inferwatch.detectors.encoder.load import load_encoder
     from inferwatch.detectors.registry import load_detectors
 
-    settings = Settings()
+    settings = Settings.model_validate({"encoder": ENCODER})
     encoder = load_encoder(settings.encoder)
     detectors = load_detectors(settings.detectors.enabled, encoder)
     limits = {name: value for detector in detectors for name, value in detector.emits.items()}
-    # After a kill a record is encoded beside other records, and in bfloat16 its vector then differs in the last bits.
-    compare(tmp_path, address, "real", 1_000, 1, encoder.revision, limits, 1e-3)
+    # After a kill a record is encoded beside other records, and in bfloat16 its vector then differs in the last bits:
+    # the toxicity of one text by up to 0.0025.
+    compare(tmp_path, address, "real", 1_000, 1, encoder.revision, limits, 5e-3)
