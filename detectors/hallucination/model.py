@@ -11,6 +11,7 @@ import numpy as np
 
 from inferwatch.detectors.base import F32
 from inferwatch.detectors.hallucination.grounding import FEATURES
+from inferwatch.detectors.logistic import probability
 from inferwatch.schemas.errors import Misconfigured
 
 PACKAGED = Path(__file__).with_name("weights.json")
@@ -26,9 +27,7 @@ class GroundingModel:
 
     def __call__(self, features: F32) -> F32:
         """Return (n,) float32 probabilities that a claim is not supported, for (n, f) columns of ``FEATURES``."""
-        logits = features @ self.weights + np.float32(self.bias)
-        probabilities: F32 = (0.5 * (1 + np.tanh(0.5 * logits))).astype(np.float32)
-        return probabilities
+        return probability(features @ self.weights + np.float32(self.bias))
 
     def save(self, path: Path) -> None:
         held = {

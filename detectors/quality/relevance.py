@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from inferwatch.detectors.base import F32, Batch, Detector, Field, Item, Scores
+from inferwatch.detectors.logistic import probability
 from inferwatch.detectors.quality.scripts import script_of
 from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.scores import Evidence
@@ -32,8 +33,7 @@ class Curve:
 
     def __call__(self, cosines: F32) -> F32:
         """Return (n,) float32 probabilities."""
-        found: F32 = (0.5 * (1 - np.tanh(0.5 * (self.slope * cosines + self.shift)))).astype(np.float32)
-        return found
+        return probability(-(self.slope * cosines + self.shift))
 
     @classmethod
     def load(cls, path: Path = PACKAGED) -> Curve:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from inferwatch.detectors.base import F32
+from inferwatch.detectors.logistic import probability
 from inferwatch.schemas.errors import Misconfigured
 
 PACKAGED = Path(__file__).with_name("weights.json")
@@ -25,8 +26,7 @@ class Head:
 
     def __call__(self, vectors: F32) -> F32:
         """Return (n,) float32 probabilities for (n, dim) vectors."""
-        found: F32 = (0.5 * (1 + np.tanh(0.5 * (vectors @ self.weights + self.bias)))).astype(np.float32)
-        return found
+        return probability(vectors @ self.weights + np.float32(self.bias))
 
     def save(self, path: Path) -> None:
         """Write the head as JSON, weights with five digits."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from inferwatch.detectors.base import F32, Batch, Detector, Field, Item, Scores, once_an_item
+from inferwatch.detectors.logistic import probability
 from inferwatch.detectors.sentences import Span
-from inferwatch.detectors.toxicity.features import Reading
-from inferwatch.detectors.toxicity.model import Blend, inputs, probability
-from inferwatch.detectors.toxicity.obfuscation import clean
+from inferwatch.detectors.toxicity.features import MOST_WORDS, Reading
+from inferwatch.detectors.toxicity.model import Blend, inputs
+from inferwatch.detectors.toxicity.obfuscation import cleaned
 from inferwatch.detectors.toxicity.occlusion import driving_words
 from inferwatch.detectors.toxicity.units import in_context, units
 from inferwatch.schemas.scores import Evidence
@@ -22,13 +23,20 @@ _SHOWN = 0.5
 _MOST_SHOWN = 3
 
 
+class Stretch(NamedTuple):
+    """A range of a text that is scored, how it reads once nothing in it is disguised, and its words."""
+
+    span: Span
+    read: str
+    words: list[str]
+
+
 @dataclass(frozen=True)
 class Plan:
-    """What is scored of a text: its stretches, and how each reads once nothing in it is disguised."""
+    """What is scored of a text."""
 
     text: str
-    spans: tuple[Span, ...]
-    reads: tuple[str, ...]
+    stretches: tuple[Stretch, ...]
 
 
 class Toxicity(Detector):
@@ -57,7 +65,7 @@ class Toxicity(Detector):
 
     def texts(self, item: Item) -> Iterable[str]:
         for plan in self._plans(item):
-            yield from plan.reads
+            yield from (one.read for one in plan.stretches)
 
     def score(self, batch: Batch) -> tuple[Scores, ...]:
         plans = [self._plans(item) for item in batch.items]
@@ -67,46 +75,50 @@ class Toxicity(Detector):
         )
 
     def _plan(self, text: str) -> Plan:
-        spans = units(text) if text.strip() else []
-        reads = [clean(text[start:end]) for start, end in spans]
-        if len(spans) > 1:
-            kept = [0, *(np.flatnonzero(self.model.suspicious(Reading.of(reads[1:]))) + 1)]
-            spans, reads = [spans[place] for place in kept], [reads[place] for place in kept]
-        return Plan(text, tuple(spans), tuple(reads))
+        found = []
+        for start, end in units(text) if text.strip() else ():
+            read, words = cleaned(text[start:end])
+            found.append(Stretch((start, end), read, words[:MOST_WORDS]))
+        if len(found) > 1:
+            doubtful = self.model.suspicious(Reading.of_words([one.words for one in found[1:]]))
+            found = [found[0], *(found[place + 1] for place in np.flatnonzero(doubtful))]
+        return Plan(text, tuple(found))
 
     def _score(self, batch: Batch, field: Field, plans: Sequence[Plan]) -> Scores:
-        flat = [read for plan in plans for read in plan.reads]
-        vectors: F32 = batch.embed(flat) if flat else np.empty((0, 0), np.float32)
+        flat = [one for plan in plans for one in plan.stretches]
+        vectors: F32 = batch.embed([one.read for one in flat]) if flat else np.empty((0, 0), np.float32)
         scored: F32 = np.empty(0, np.float32)
         if flat:
-            counts = [len(plan.reads) for plan in plans if plan.reads]
-            scored = probability(in_context(self.model.logits(vectors, Reading.of(flat)), counts))
+            counts = [len(plan.stretches) for plan in plans if plan.stretches]
+            reading = Reading.of_words([one.words for one in flat])
+            scored = probability(in_context(self.model.logits(vectors, reading), counts))
         values = np.full(len(plans), np.nan, np.float32)
         evidence: list[tuple[Evidence, ...]] = []
         first = 0
         for row, plan in enumerate(plans):
-            own = slice(first, first + len(plan.reads))
+            own = slice(first, first + len(plan.stretches))
             first = own.stop
-            if plan.reads:
+            if plan.stretches:
                 values[row] = scored[own].max()
-            shown = plan.reads and values[row] >= _SHOWN
+            shown = plan.stretches and values[row] >= _SHOWN
             evidence.append(self._evidence(field, plan, scored[own], vectors[own]) if shown else ())
-        reasons = tuple("" if plan.reads else f"no {field}" for plan in plans)
+        reasons = tuple("" if plan.stretches else f"no {field}" for plan in plans)
         return Scores(f"toxicity.{field}", values, reasons, tuple(evidence))
 
     def _evidence(self, field: Field, plan: Plan, scored: F32, vectors: F32) -> tuple[Evidence, ...]:
         """Return the worst stretches, the whole text only where no sentence stands out; then the worst one's words."""
-        places = range(1, len(plan.spans)) if len(plan.spans) > 1 and scored[1:].max() >= _SHOWN else range(1)
+        places = range(1, len(plan.stretches)) if len(plan.stretches) > 1 and scored[1:].max() >= _SHOWN else range(1)
         shown = sorted((place for place in places if scored[place] >= _SHOWN), key=lambda place: -scored[place])
         shown = shown[:_MOST_SHOWN]
-        kinds = self.model.kinds(inputs(vectors[shown], Reading.of([plan.reads[place] for place in shown])))
+        reading = Reading.of_words([plan.stretches[place].words for place in shown])
+        kinds = self.model.kinds(inputs(vectors[shown], reading))
         found = [
-            _at(field, plan.text, plan.spans[place], float(scored[place]), f"toxic language: {kind}")
+            _at(field, plan.text, plan.stretches[place].span, float(scored[place]), f"toxic language: {kind}")
             for place, kind in zip(shown, kinds, strict=True)
         ]
         if scored[shown[0]] < self.emits[f"toxicity.{field}"]:
             return tuple(found)
-        start, end = plan.spans[shown[0]]
+        start, end = plan.stretches[shown[0]].span
         for (first, last), share in driving_words(self.model, vectors[shown[0]], plan.text[start:end]):
             found.append(_at(field, plan.text, (start + first, start + last), share, "toxic word"))
         return tuple(found)

@@ -12,18 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from inferwatch.detectors.base import F32
+from inferwatch.detectors.logistic import probability
 from inferwatch.detectors.toxicity.features import Reading
 from inferwatch.schemas.errors import Misconfigured
 
 PACKAGED = Path(__file__).with_name("weights.npz")
 GRAM_SHARE = 0.5
 F16 = npt.NDArray[np.float16]
-
-
-def probability(logits: F32) -> F32:
-    """Return the probabilities of log odds, without overflow at either end."""
-    found: F32 = (0.5 * (1 + np.tanh(0.5 * logits))).astype(np.float32)
-    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,16 +45,8 @@ def words(text: str) -> list[str]:
     >>> words("You 1d10t, what the f*ck?")
     ['you', 'idiot', 'what', 'the', 'fuck', '?']
     """
-    lowered = text.lower()
-    if not lowered.isascii():
-        lowered = lowered.translate(_TYPOGRAPHY)
-    if not _odd(lowered):
-        return _PLAIN.findall(lowered)
-    return [word for _, _, word in tokens(text)]
-
-
-def _odd(lowered: str) -> bool:
-    return any(pattern.search(lowered) for pattern in _ODD)
+    plain = _plain(text)
+    return [word for _, _, word in tokens(text)] if plain is None else plain
 
 
 def tokens(text: str) -> list[Token]:
@@ -67,16 +59,31 @@ def clean(text: str) -> str:
 
     Where nothing is disguised the text comes back as it is, so that its vector serves every detector.
     """
-    lowered = text.lower()
-    if not _odd(lowered if lowered.isascii() else lowered.translate(_TYPOGRAPHY)):
-        return text
+    return cleaned(text)[0]
+
+
+def cleaned(text: str) -> tuple[str, list[str]]:
+    """Return ``clean(text)`` and the ``words`` of that; where nothing is disguised the text is gone through once."""
+    plain = _plain(text)
+    if plain is not None:
+        return text, plain
+    found = tokens(text)
     parts, last = [], 0
-    for start, end, word in tokens(text):
+    for start, end, word in found:
         if word in WORTH_HIDING and word != text[start:end].lower():
             parts += [text[last:start], word]
             last = end
     parts.append(text[last:])
-    return _INVISIBLE.sub("", "".join(parts)) if _joins(text) else "".join(parts)
+    shown = _INVISIBLE.sub("", "".join(parts)) if _joins(text) else "".join(parts)
+    return shown, [word for _, _, word in found] if shown == text else words(shown)
+
+
+def _plain(text: str) -> list[str] | None:
+    """Return the words of a text that reads as it is written; None for one that may not."""
+    lowered = text.lower()
+    if not lowered.isascii():
+        lowered = lowered.translate(_TYPOGRAPHY)
+    return None if any(pattern.search(lowered) for pattern in _ODD) else _PLAIN.findall(lowered)
 
 
 def _joins(text: str) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from inferwatch.detectors.base import F32
+from inferwatch.detectors.logistic import probability
 from inferwatch.detectors.sentences import Span
 from inferwatch.detectors.toxicity.features import Reading
-from inferwatch.detectors.toxicity.model import Blend, probability
+from inferwatch.detectors.toxicity.model import Blend
 from inferwatch.detectors.toxicity.obfuscation import tokens
 
 _MOST_WORDS = 48
