@@ -5,7 +5,7 @@ python -m tests.bench.report
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,19 @@ def results(folder: Path = RESULTS) -> dict[str, Raw]:
 
 def page(found: Mapping[str, Raw]) -> str:
     """Return the page as Markdown."""
-    parts = [HEAD, *(write(found[name]) for name, write in SECTIONS.items() if name in found)]
+    return assembled(HEAD, SECTIONS, found)
+
+
+def assembled(head: str, sections: Mapping[str, Callable[[Raw], str]], found: Mapping[str, Raw]) -> str:
+    """Return a page: the head, and the section of each part that was measured."""
+    parts = [head, *(write(found[name]) for name, write in sections.items() if name in found)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def between(text: str, begin: str, end: str, new: str) -> str:
+    """Return ``text`` with what stands between its two marks written anew."""
+    before, _, rest = text.partition(begin)
+    return before + begin + new + end + rest.partition(end)[2]
 
 
 HEAD = """
@@ -49,8 +60,7 @@ texts have about 30 tokens, *long* ones about 256, and a record has two of them.
 
 def with_headline(text: str, found: Mapping[str, Raw]) -> str:
     """Return the README with the numbers between its two marks written anew."""
-    before, _, rest = text.partition(BEGIN)
-    return before + BEGIN + headline(found) + END + rest.partition(END)[2]
+    return between(text, BEGIN, END, headline(found))
 
 
 def headline(found: Mapping[str, Raw]) -> str:

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from tests.bench.drift.own import NAME
 from tests.bench.drift.plots import plot
 from tests.bench.drift.results import FOLDER
-from tests.bench.machine import read
-from tests.bench.report import DOCS, measured_on, table
+from tests.bench.report import DOCS, assembled, measured_on, results, table
 
 PAGE = DOCS / "drift-benchmarks.md"
 PLOTS = DOCS / "drift-benchmarks"
@@ -22,20 +20,14 @@ Raw = Mapping[str, Any]
 
 
 def main() -> None:
-    found = results()
+    found = results(FOLDER)
     PAGE.write_text(page(found))
     plot(found, PLOTS)
 
 
-def results(folder: Path = FOLDER) -> dict[str, Raw]:
-    """Return part -> raw result, of the parts that were measured."""
-    return {file.stem: read(file.stem, folder) for file in sorted(folder.glob("*.json"))}
-
-
 def page(found: Mapping[str, Raw]) -> str:
     """Return the page as Markdown."""
-    parts = [HEAD, *(write(found[name]) for name, write in SECTIONS.items() if name in found)]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+    return assembled(HEAD, SECTIONS, found)
 
 
 HEAD = """

@@ -20,6 +20,7 @@ from tests.bench.drift.delay import first, sudden
 from tests.bench.drift.logs import Pool, load, synthetic
 from tests.bench.drift.own import NAME, SIZE, SPANS, Own
 from tests.bench.drift.power import counted, judged, own_scores, windows
+from tests.bench.drift.results import FOLDER
 from tests.bench.drift.scenarios import BASE, MIXED, VERBOSE, groups
 from tests.bench.drift.stream import pages, recurrences, totals
 from tests.bench.parts import summary
@@ -162,7 +163,7 @@ def test_missing_data_are_said(tmp_path: Path) -> None:
 
 
 def test_the_page_says_what_the_raw_results_say() -> None:
-    found = report.results()
+    found = report.results(FOLDER)
     assert set(found) <= set(report.SECTIONS)
     if found:
         assert report.PAGE.read_text() == report.page(found)

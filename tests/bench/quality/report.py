@@ -6,15 +6,13 @@ python -m tests.bench.quality.report
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from inferwatch.detectors.evaluation.calibration import BINS
-from tests.bench.machine import read
 from tests.bench.quality import published
 from tests.bench.quality.plots import plot
 from tests.bench.quality.results import FOLDER, OWN, WRITTEN_HERE
-from tests.bench.report import DOCS, README, measured_on, table
+from tests.bench.report import DOCS, README, assembled, between, measured_on, results, table
 
 PAGE = DOCS / "quality.md"
 PLOTS = DOCS / "quality"
@@ -23,29 +21,22 @@ Raw = Mapping[str, Any]
 
 
 def main() -> None:
-    found = results()
+    found = results(FOLDER)
     PAGE.write_text(page(found))
     README.write_text(with_headline(README.read_text(), found))
     plot(found, PLOTS)
 
 
-def results(folder: Path = FOLDER) -> dict[str, Raw]:
-    """Return part -> raw result, of the parts that were measured."""
-    return {file.stem: read(file.stem, folder) for file in sorted(folder.glob("*.json"))}
-
-
 def page(found: Mapping[str, Raw]) -> str:
     """Return the page as Markdown."""
-    parts = [HEAD, *(write(found[name]) for name, write in SECTIONS.items() if name in found)]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+    return assembled(HEAD, SECTIONS, found)
 
 
 def with_headline(text: str, found: Mapping[str, Raw]) -> str:
     """Return the README with the sentence between its two marks written anew, where both detectors were measured."""
     if not {"toxicity", "grounding"} <= set(found):
         return text
-    before, _, rest = text.partition(BEGIN)
-    return before + BEGIN + headline(found) + END + rest.partition(END)[2]
+    return between(text, BEGIN, END, headline(found))
 
 
 def headline(found: Mapping[str, Raw]) -> str:

@@ -20,7 +20,7 @@ from tests.bench.quality.bias import bias
 from tests.bench.quality.cost import measure
 from tests.bench.quality.edits import judged as judged_edits
 from tests.bench.quality.grounding import SCORE, Set, _measured, _set, summedits
-from tests.bench.quality.results import OWN
+from tests.bench.quality.results import FOLDER, OWN
 from tests.bench.quality.sets import Madlibs, _identity, hatecheck, need, some
 from tests.bench.quality.toxicity import judged
 from tests.bench.quality.training_free import NAMES, training_free
@@ -214,7 +214,7 @@ def test_a_page_of_a_miniature(encoder: Encoder, tmp_path: Path) -> None:
 
 
 def test_the_page_and_the_readme_say_what_the_raw_results_say() -> None:
-    found = report.results()
+    found = report.results(FOLDER)
     assert set(found) <= set(report.SECTIONS)
     if found:
         assert report.PAGE.read_text() == report.page(found)
