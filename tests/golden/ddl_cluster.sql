@@ -489,3 +489,16 @@ SELECT * FROM watch.reference_columns_raw
 ORDER BY created_at
 LIMIT 1 BY application, field, name, version, segment_dimension, segment_value, column_name;
 
+ALTER TABLE watch.inferences_raw ON CLUSTER `main`
+    ADD INDEX IF NOT EXISTS by_offset offset TYPE minmax GRANULARITY 1;
+
+CREATE OR REPLACE VIEW watch.dead_letters ON CLUSTER `main` AS
+SELECT * FROM watch.dead_letters_raw FINAL
+WHERE reason != 'duplicate_id' OR (topic, partition, offset) NOT IN (
+    SELECT topic, partition, offset FROM watch.inferences_raw
+    WHERE (topic, partition, offset) IN (
+        SELECT topic, partition, offset FROM watch.dead_letters_raw WHERE reason = 'duplicate_id'
+    )
+)
+SETTINGS do_not_merge_across_partitions_select_final = 1;
+

@@ -489,3 +489,16 @@ SELECT * FROM inferwatch.reference_columns_raw
 ORDER BY created_at
 LIMIT 1 BY application, field, name, version, segment_dimension, segment_value, column_name;
 
+ALTER TABLE inferwatch.inferences_raw 
+    ADD INDEX IF NOT EXISTS by_offset offset TYPE minmax GRANULARITY 1;
+
+CREATE OR REPLACE VIEW inferwatch.dead_letters  AS
+SELECT * FROM inferwatch.dead_letters_raw FINAL
+WHERE reason != 'duplicate_id' OR (topic, partition, offset) NOT IN (
+    SELECT topic, partition, offset FROM inferwatch.inferences_raw
+    WHERE (topic, partition, offset) IN (
+        SELECT topic, partition, offset FROM inferwatch.dead_letters_raw WHERE reason = 'duplicate_id'
+    )
+)
+SETTINGS do_not_merge_across_partitions_select_final = 1;
+
