@@ -38,7 +38,7 @@ class Past(Protocol):
         ...
 
     def newest(self, metric: str, dimension: str, since: datetime, end: datetime) -> Mapping[SeriesKey, Newest]:
-        """Return which series of ``dimension`` have numbers of windows that end in ``[since, end)`` or after ``end``."""
+        """Return the series of ``dimension`` with numbers of windows that end in ``[since, end)`` or after ``end``."""
         ...
 
 

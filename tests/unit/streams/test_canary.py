@@ -109,6 +109,8 @@ def test_a_closed_window_has_its_canaries_and_a_rule_sees_each(store: ClickHouse
             for own, metric, _, labels in instances(settings.rules, metrics):
                 seen.append((metric.metric, labels, own.when.holds(metric.value)))
 
+        def let_pass(self, *_: object) -> None: ...
+
     Closer(settings, store, SystemClock(), Judge(), "hashed-words-1", {}).flush()
     assert seen == [("canary.output.p_value", {"application": "shop", "model": "m-2"}, True)]
     published = store.query("SELECT segment_value FROM window_metrics WHERE metric = 'canary.output.effect'")
