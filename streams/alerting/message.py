@@ -14,13 +14,24 @@ from inferwatch.schemas.baselines import CANARY
 from inferwatch.schemas.errors import Permanent
 from inferwatch.schemas.explanation import Brief
 from inferwatch.schemas.metrics import WindowMetric
+from inferwatch.schemas.routing import RECEIVER_DOWN
 from inferwatch.schemas.rules import BLIND, RECURRENCE, Rule
 from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import SeriesKey
 from inferwatch.streams.alerting.columns import column_drift, column_of
 from inferwatch.streams.alerting.examples import examples
 from inferwatch.streams.alerting.reproduce import reproduce
-from inferwatch.streams.alerting.wording import between, condition, findings, group, number, place, span, subject
+from inferwatch.streams.alerting.wording import (
+    between,
+    condition,
+    findings,
+    group,
+    number,
+    place,
+    span,
+    subject,
+    utc,
+)
 from inferwatch.streams.ports import Store
 
 logger = logging.getLogger(__name__)
@@ -32,6 +43,7 @@ CERTAIN = 1e-9
 """Nobody needs to know how much smaller than this a p-value is."""
 
 
+_STATES = {State.NO_DATA: "No data: ", State.ERROR: "Cannot be evaluated: "}
 _MEASURED = {"p_value": "p-value", "q_value": "q-value", "effect": "effect size"}
 
 
@@ -46,7 +58,7 @@ class Change:
 def compose(
     store: Store, settings: Settings, thresholds: Mapping[str, float], rule: Rule, changes: Sequence[Change]
 ) -> list[Notification]:
-    """Return the notification of each of ``changes``, all of them of ``rule`` and of one window.
+    """Return the notification of each of ``changes``, in their order, all of them of ``rule`` and of one window.
 
     What is read from the store (examples, earlier windows) makes the message better, and is left out rather than
     letting it stop a page; only a store that is away stops it, because then nothing can be recorded either.
@@ -84,12 +96,12 @@ def _note(
     fired_value: float,
 ) -> Notification:
     transition, metric = change.transition, change.metric
-    resolved = transition.to_state is State.RESOLVED
+    firing = transition.to_state is State.FIRING
     where = place(transition.labels)
-    reference = _reference(metric, usual) if not resolved else _before(fired_value, metric)
-    says = _resolved(change, thresholds, reference) if resolved else _firing(rule, change, thresholds, reference)
+    reference = _reference(metric, usual) if firing else _before(fired_value, metric)
+    says = _says(rule, change, thresholds, reference)
     runbook = f"Runbook: {rule.runbook_url}" if rule.runbook_url else ""
-    brief = None if resolved else _brief(metric)
+    brief = _brief(metric) if firing else None
     web = settings.web.url.rstrip("/")
     return Notification(
         id=transition.id,
@@ -97,7 +109,7 @@ def _note(
         dedup_key=f"inferwatch/{transition.alert_id}",
         status=transition.to_state,
         severity=transition.severity,
-        title=f"{rule.title or subject(rule.metric)}{_topic(brief)}: {where}",
+        title=f"{_STATES.get(transition.to_state, '')}{headline(rule)}{_topic(brief)}: {where}",
         summary=says,
         labels=dict(transition.labels),
         metric=metric.metric,
@@ -111,10 +123,46 @@ def _note(
         reference=reference,
         examples=shown,
         sql=reproduce(metric, thresholds, settings.segments.max_values),
-        url=f"{web}/#alert-{transition.alert_id}",
+        url=address(settings, transition.alert_id),
         description="\n".join(part for part in (rule.description, runbook) if part),
         findings=() if brief is None else findings(brief, metric.metric.split(".")[1]),
         picture="" if brief is None else f"{web}/api/v1/alerts/{transition.alert_id}/explanation.svg",
+    )
+
+
+def headline(rule: Rule) -> str:
+    """Return what an alert of ``rule`` is called, without the place."""
+    return rule.title or subject(rule.metric)
+
+
+def address(settings: Settings, alert_id: str) -> str:
+    """Return where the alert is shown."""
+    return f"{settings.web.url.rstrip('/')}/#alert-{alert_id}"
+
+
+def _says(rule: Rule, change: Change, thresholds: Mapping[str, float], reference: str) -> str:
+    transition = change.transition
+    match transition.to_state:
+        case State.RESOLVED:
+            return _resolved(change, thresholds, reference)
+        case State.NO_DATA:
+            return (
+                f"There has been no number of {transition.metric} to judge by since {utc(transition.since)}: nobody "
+                f"knows whether all is well. The rule fires at {condition(rule)}."
+            )
+        case State.ERROR:
+            why = transition.detail.get("error")
+            return f"The rule cannot be evaluated since {utc(transition.since)}{f': {why}' if why else ''}."
+    if rule.metric == RECEIVER_DOWN:
+        return _receiver_down(transition)
+    return _firing(rule, change, thresholds, reference)
+
+
+def _receiver_down(transition: Transition) -> str:
+    attempts = f"{transition.n:,} deliveries" if transition.n > 1 else "1 delivery"
+    return (
+        f"Receiver {transition.labels['receiver']!r} has refused or not answered {attempts} in a row since "
+        f"{utc(transition.since)}; the last time: {transition.detail.get('error', '')}."
     )
 
 
@@ -140,6 +188,10 @@ def _unreferenced(metric: WindowMetric) -> str:
 
 def _resolved(change: Change, thresholds: Mapping[str, float], reference: str) -> str:
     lasted = span(change.transition.at - change.transition.since)
+    if change.metric.metric == RECEIVER_DOWN:
+        return f"Takes notifications again after {lasted}."
+    if isnan(change.metric.value):
+        return f"Over after {lasted}."
     before = f" It was {reference}." if reference else ""
     return f"Back to normal after {lasted}. {_what(change.metric, thresholds)}{before}"
 
