@@ -17,22 +17,12 @@ ALL_LABELS = "..."
 """In ``group_by``: every label, so that each alert is a group of its own."""
 
 
-class Route(BaseModel):
-    """Alerts that satisfy all `matchers` go to `receivers`; what is not given is as in the route above.
-
-    `routes` are looked at first, from the top: the first that matches takes the alert, and the later ones get it too
-    only where that one says `continue`. An alert that none of them takes stays with this route.
-    """
+class Routed(BaseModel):
+    """What every route says of the alerts that stay with it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    matchers: tuple[MatcherText, ...] = Field(
-        default=(),
-        description='Such as `severity=critical` or `tenant=~"a|b"`. Labels: `alertname` (the rule), `severity`, '
-        "`metric`, `state`, `application`, and the dimension of `group_by`.",
-    )
     receivers: tuple[str, ...] = ()
-    continue_: bool = Field(default=False, alias="continue", description="Look at the routes below this one, too.")
     group_by: tuple[Label, ...] | None = Field(
         default=None, description="Alerts equal in these labels are one message. `[...]`: each alert is its own."
     )
@@ -53,11 +43,27 @@ class Route(BaseModel):
     )
     routes: tuple[Route, ...] = ()
 
-    def tree(self) -> Iterator[Route]:
+    def tree(self) -> Iterator[Routed]:
         """Yield this route and all below it."""
         yield self
         for route in self.routes:
             yield from route.tree()
+
+
+class Route(Routed):
+    """Alerts that satisfy all `matchers` go to `receivers`; what is not given is as in the route above.
+
+    `routes` are looked at first, from the top: the first that matches takes the alert, and the later ones get it too
+    only where that one says `continue`. An alert that none of them takes stays with this route. Mute and active times
+    are a route's own.
+    """
+
+    matchers: tuple[MatcherText, ...] = Field(
+        default=(),
+        description="Such as `severity=critical` or `application!~test-.*`. Labels: `alertname` (the rule), "
+        "`severity`, `metric`, `state`, `application`, and the dimension of the rule's `group_by`.",
+    )
+    continue_: bool = Field(default=False, alias="continue", description="Look at the routes below this one, too.")
 
 
 class InhibitRule(BaseModel):
@@ -81,7 +87,7 @@ class InhibitRule(BaseModel):
         return tuple(Matcher.parse(one) for one in self.target_matchers)
 
 
-class RoutingSettings(Route):
+class RoutingSettings(Routed):
     """The route that takes every alert, and what concerns all of them.
 
     Without it, each alert goes to its rule's receivers at once, one message for each rule and application. A route
@@ -89,13 +95,13 @@ class RoutingSettings(Route):
     """
 
     group_by: tuple[Label, ...] | None = Field(
-        default=("alertname", "application"), description=Route.model_fields["group_by"].description
+        default=("alertname", "application"), description=Routed.model_fields["group_by"].description
     )
     group_wait: Duration | None = Field(
-        default=timedelta(0), ge=timedelta(0), description=Route.model_fields["group_wait"].description
+        default=timedelta(0), ge=timedelta(0), description=Routed.model_fields["group_wait"].description
     )
     group_interval: Duration | None = Field(
-        default=timedelta(0), ge=timedelta(0), description=Route.model_fields["group_interval"].description
+        default=timedelta(0), ge=timedelta(0), description=Routed.model_fields["group_interval"].description
     )
     repeat_interval: Duration | None = Field(
         default=None,
@@ -107,8 +113,6 @@ class RoutingSettings(Route):
 
     @model_validator(mode="after")
     def _names_are_known(self) -> RoutingSettings:
-        if self.matchers or self.continue_:
-            raise ValueError("matchers and continue are for the routes below: routing itself takes every alert")
         names = [one.name for one in self.time_intervals]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"time_intervals must have unique names, got {twice} twice")

@@ -6,12 +6,12 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from inferwatch.schemas.matchers import Matcher, all_hold
-from inferwatch.schemas.routing import Route, RoutingSettings
+from inferwatch.schemas.routing import Route, Routed, RoutingSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +34,17 @@ class Node:
     goes_on: bool
     below: tuple[Node, ...]
 
-    def match(self, labels: Mapping[str, str]) -> Iterator[Node]:
-        """Yield the routes that an alert of ``labels`` takes, in the order of the configuration."""
+    def match(self, labels: Mapping[str, str]) -> list[Node]:
+        """Return the routes that an alert of ``labels`` takes, in the order of the configuration."""
         if not all_hold(self.matchers, labels):
-            return
-        taken = False
+            return []
+        found: list[Node] = []
         for node in self.below:
-            for found in node.match(labels):
-                taken = True
-                yield found
-            if taken and not node.goes_on and all_hold(node.matchers, labels):
+            below = node.match(labels)
+            found += below
+            if below and not node.goes_on:
                 break
-        if not taken:
-            yield self
+        return found or [self]
 
 
 def tree(routing: RoutingSettings) -> Node:
@@ -54,8 +52,8 @@ def tree(routing: RoutingSettings) -> Node:
     return _node(routing, None)
 
 
-def _node(route: Route, above: Node | None) -> Node:
-    matchers = tuple(Matcher.parse(text) for text in route.matchers)
+def _node(route: Routed, above: Node | None) -> Node:
+    matchers = tuple(Matcher.parse(text) for text in route.matchers) if isinstance(route, Route) else ()
     own = f"{{{','.join(map(str, matchers))}}}"
     group_by, wait, interval, repeat = route.group_by, route.group_wait, route.group_interval, route.repeat_interval
     if above is not None:
@@ -73,7 +71,7 @@ def _node(route: Route, above: Node | None) -> Node:
         repeat_interval=repeat,
         mute=route.mute_time_intervals,
         active=route.active_time_intervals,
-        goes_on=route.continue_,
+        goes_on=isinstance(route, Route) and route.continue_,
         below=(),
     )
     return replace(node, below=tuple(_node(one, node) for one in route.routes))
