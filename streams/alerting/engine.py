@@ -67,6 +67,7 @@ class Alerting:
         score_thresholds: Mapping[str, float] | None = None,
         recorder: Recorder = SILENT,
     ) -> None:
+        self._settings = settings
         self._store = store
         self._clock = clock
         self._recorder = recorder

@@ -21,17 +21,7 @@ from inferwatch.schemas.windows import SeriesKey
 from inferwatch.streams.alerting.columns import column_drift, column_of
 from inferwatch.streams.alerting.examples import examples
 from inferwatch.streams.alerting.reproduce import reproduce
-from inferwatch.streams.alerting.wording import (
-    between,
-    condition,
-    findings,
-    group,
-    number,
-    place,
-    span,
-    subject,
-    utc,
-)
+from inferwatch.streams.alerting.wording import between, condition, findings, group, number, place, span, subject, utc
 from inferwatch.streams.ports import Store
 
 logger = logging.getLogger(__name__)
@@ -43,7 +33,6 @@ CERTAIN = 1e-9
 """Nobody needs to know how much smaller than this a p-value is."""
 
 
-_STATES = {State.NO_DATA: "No data: ", State.ERROR: "Cannot be evaluated: "}
 _MEASURED = {"p_value": "p-value", "q_value": "q-value", "effect": "effect size"}
 
 
@@ -96,12 +85,12 @@ def _note(
     fired_value: float,
 ) -> Notification:
     transition, metric = change.transition, change.metric
-    firing = transition.to_state is State.FIRING
+    resolved = transition.to_state is State.RESOLVED
     where = place(transition.labels)
-    reference = _reference(metric, usual) if firing else _before(fired_value, metric)
-    says = _says(rule, change, thresholds, reference)
+    reference = _reference(metric, usual) if not resolved else _before(fired_value, metric)
+    says = _resolved(change, thresholds, reference) if resolved else _firing(rule, change, thresholds, reference)
     runbook = f"Runbook: {rule.runbook_url}" if rule.runbook_url else ""
-    brief = _brief(metric) if firing else None
+    brief = None if resolved else _brief(metric)
     web = settings.web.url.rstrip("/")
     return Notification(
         id=transition.id,
@@ -109,7 +98,7 @@ def _note(
         dedup_key=f"inferwatch/{transition.alert_id}",
         status=transition.to_state,
         severity=transition.severity,
-        title=f"{_STATES.get(transition.to_state, '')}{headline(rule)}{_topic(brief)}: {where}",
+        title=f"{headline(rule)}{_topic(brief)}: {where}",
         summary=says,
         labels=dict(transition.labels),
         metric=metric.metric,
@@ -140,24 +129,6 @@ def address(settings: Settings, alert_id: str) -> str:
     return f"{settings.web.url.rstrip('/')}/#alert-{alert_id}"
 
 
-def _says(rule: Rule, change: Change, thresholds: Mapping[str, float], reference: str) -> str:
-    transition = change.transition
-    match transition.to_state:
-        case State.RESOLVED:
-            return _resolved(change, thresholds, reference)
-        case State.NO_DATA:
-            return (
-                f"There has been no number of {transition.metric} to judge by since {utc(transition.since)}: nobody "
-                f"knows whether all is well. The rule fires at {condition(rule)}."
-            )
-        case State.ERROR:
-            why = transition.detail.get("error")
-            return f"The rule cannot be evaluated since {utc(transition.since)}{f': {why}' if why else ''}."
-    if rule.metric == RECEIVER_DOWN:
-        return _receiver_down(transition)
-    return _firing(rule, change, thresholds, reference)
-
-
 def _receiver_down(transition: Transition) -> str:
     attempts = f"{transition.n:,} deliveries" if transition.n > 1 else "1 delivery"
     return (
@@ -168,6 +139,8 @@ def _receiver_down(transition: Transition) -> str:
 
 def _firing(rule: Rule, change: Change, thresholds: Mapping[str, float], reference: str) -> str:
     metric, transition = change.metric, change.transition
+    if metric.metric == RECEIVER_DOWN:
+        return _receiver_down(transition)
     lasting = transition.at - transition.since
     brief = _brief(metric)
     new = "" if brief is None else group(brief, metric.metric.split(".")[1])
@@ -189,9 +162,7 @@ def _unreferenced(metric: WindowMetric) -> str:
 def _resolved(change: Change, thresholds: Mapping[str, float], reference: str) -> str:
     lasted = span(change.transition.at - change.transition.since)
     if change.metric.metric == RECEIVER_DOWN:
-        return f"Takes notifications again after {lasted}."
-    if isnan(change.metric.value):
-        return f"Over after {lasted}."
+        return f"It takes notifications again, after {lasted}."
     before = f" It was {reference}." if reference else ""
     return f"Back to normal after {lasted}. {_what(change.metric, thresholds)}{before}"
 

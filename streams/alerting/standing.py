@@ -10,14 +10,13 @@ import orjson
 
 from inferwatch.schemas.alerts import State, Transition
 from inferwatch.schemas.rules import Severity
+from inferwatch.streams.alerting.history import _LATEST
 from inferwatch.streams.alerting.route.alert import NOBODY
 from inferwatch.streams.alerting.route.log import GroupKey, Log, Told
 from inferwatch.streams.ports import Store
 
 ACTIVE = (State.FIRING, State.RECOVERING, State.NO_DATA, State.ERROR)
 _ACTIVE = f"({', '.join(repr(one.value) for one in ACTIVE)})"
-# At one instant, a window decided anew on more rows, the step further along stands.
-_LATEST = "(a.at, indexOf(['inactive', 'pending', 'error', 'no_data', 'firing', 'recovering', 'resolved'], a.to_state))"
 _WITHDRAWN = "(SELECT id FROM deliveries_raw WHERE status = 'superseded')"
 _LAST = (
     f"id NOT IN (SELECT previous FROM outbox_raw WHERE previous != '' AND id NOT IN {_WITHDRAWN}) "

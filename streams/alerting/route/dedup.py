@@ -15,6 +15,8 @@ from inferwatch.streams.alerting.route.alert import Alert
 from inferwatch.streams.alerting.route.log import Told
 from inferwatch.streams.alerting.route.tree import Node
 
+UNKNOWN = (State.NO_DATA, State.ERROR)
+
 
 class News(StrEnum):
     """Why a message is sent."""
@@ -50,7 +52,8 @@ def news(told: Told | None, open_alerts: Sequence[Alert], route: Node, now: date
     """
     known = {} if told is None else {one: state for one, state in told.alerts.items() if state is not State.RESOLVED}
     fresh = [alert for alert in open_alerts if alert.active and alert.alert_id not in known]
-    changed = [alert for alert in open_alerts if alert.active and known.get(alert.alert_id, alert.state) != alert.state]
+    # That data are back is no news: the alert is still the one that was told.
+    changed = [one for one in open_alerts if one.state in UNKNOWN and known.get(one.alert_id, one.state) != one.state]
     gone = [alert for alert in open_alerts if not alert.active]
     if told is None or not known:
         if not fresh:
