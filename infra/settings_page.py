@@ -52,7 +52,9 @@ def _sections() -> Iterator[str]:
             yield from _table(name, item, "A list of:\n\n")
 
 
-def _table(title: str, model: type[BaseModel], before: str = "", level: str = "##") -> Iterator[str]:
+def _table(
+    title: str, model: type[BaseModel], before: str = "", level: str = "##", shown: tuple[type[BaseModel], ...] = ()
+) -> Iterator[str]:
     yield f"{level} {title}\n\n{before}{inspect.cleandoc(model.__doc__ or '').replace('``', '`')}\n"
     yield "| key | value | default | |\n|---|---|---|---|"
     below: list[tuple[str, type[BaseModel]]] = []
@@ -66,10 +68,12 @@ def _table(title: str, model: type[BaseModel], before: str = "", level: str = "#
         key = info.alias or name
         if (item := _mapped(info.annotation)) is not None:
             below.append((f"{title}.{name}.<name>", item))
+        elif (item := model_of(item_of(info.annotation), None)) is not None and item not in shown:
+            below.append((f"{title}.{name}[]", item))
         yield f"| `{key}` | {_kind(info)} | {_default(info)} | {info.description or ''} |"
     yield ""
     for inner_title, inner in below:
-        yield from _table(inner_title, inner, level="###")
+        yield from _table(inner_title, inner, level="###", shown=(*shown, inner))
 
 
 def _kind(info: FieldInfo) -> str:
@@ -80,6 +84,8 @@ def _kind(info: FieldInfo) -> str:
         return "secret text"
     one = alternatives(annotation)[0]
     if get_origin(one) is tuple:
+        if model_of(get_args(one)[0], None) is not None:
+            return "list of sections, see below"
         choices = choices_of(get_args(one)[0])
         return f"list of {' '.join(f'`{choice}`' for choice in choices)}" if choices else "list of texts"
     if get_origin(one) is dict:

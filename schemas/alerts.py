@@ -112,10 +112,32 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True)
-class Notification:
-    """What a person is told: one firing or resolved transition, with everything needed to act on it.
+class AlertLine:
+    """One alert of a grouped message."""
 
-    ``examples`` are redacted texts, ``sql`` reproduces the number, ``dedup_key`` is stable over the episode.
+    alert_id: str
+    status: State
+    severity: Severity
+    title: str
+    labels: dict[str, str]
+    metric: str
+    value: float
+    threshold: str
+    n: int
+    since: datetime
+    at: datetime
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """What a person is told: one alert, or the alerts of a group, with everything needed to act on it.
+
+    Of a group, ``status`` is that of the whole, ``alerts`` has a line for each, worst first, ``labels`` are those that
+    all have in common, and the other fields are of the first of them. Of one alert, ``alerts`` is empty.
+
+    ``examples`` are redacted texts, ``sql`` reproduces the number, ``dedup_key`` is stable from the first alert of a
+    group until all are resolved.
     ``findings`` are plain sentences that say what changed, ``picture`` is the address of a picture of it; both are of
     drift only.
     """
@@ -143,3 +165,4 @@ class Notification:
     description: str = ""
     findings: tuple[str, ...] = ()
     picture: str = ""
+    alerts: tuple[AlertLine, ...] = ()

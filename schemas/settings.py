@@ -12,6 +12,7 @@ from inferwatch.schemas.baselines import CANARY, CanarySettings, Dimension, Roll
 from inferwatch.schemas.columns import NUMBERS, SCORES
 from inferwatch.schemas.hub import DetectorName, HubModelSettings
 from inferwatch.schemas.judge import JudgeSettings
+from inferwatch.schemas.routing import RoutingSettings
 from inferwatch.schemas.rules import BLIND_RULE, Duration, Rule
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
@@ -368,6 +369,7 @@ class Settings(Section):
     limits: LimitSettings = LimitSettings()
     rules: tuple[Rule, ...] = ()
     receivers: tuple[Receiver, ...] = ()
+    routing: RoutingSettings = RoutingSettings()
     web: WebSettings = WebSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
 
@@ -397,6 +399,10 @@ class Settings(Section):
             ):
                 wanted = f"group_by: [{self.drift.canary.dimension}]" if self.drift.canary else "drift.canary"
                 raise ValueError(f"rule {rule.name!r} on {rule.metric!r} needs {wanted}")
+        for route in self.routing.tree():
+            for wanted in route.receivers:
+                if wanted not in names:
+                    raise ValueError(f"routing names receiver {wanted!r}; known: {names or 'none'}")
         self._canary_is_a_segment()
         return self
 

@@ -156,9 +156,17 @@ CLOSING = Histogram(
     "inferwatch_window_closing_seconds", "Computing, deciding and publishing one window, or one revision.", _WORK
 )
 TRANSITIONS = Counter("inferwatch_alert_transitions_total", "Alerts that changed state.", ("rule", "state"))
+SUPPRESSED = Counter(
+    "inferwatch_alerts_suppressed_total",
+    "Alerts that a receiver was not told of, by why: silenced, inhibited, muted (until the mute time is over), waiting "
+    "(for the others of their group), acknowledged (not repeated), resolved before told. Each is counted once while it "
+    "lasts.",
+    ("reason",),
+)
 DELIVERIES = Counter(
     "inferwatch_deliveries_total",
-    "Attempts to deliver a notification: sent, retrying (refused, tried again later) or failed (given up).",
+    "Attempts to deliver a notification: sent, retrying (refused, tried again later), failed (given up) or superseded "
+    "(another process has told the same).",
     ("receiver", "status"),
 )
 EVENT_TO_ALERT = Histogram(
@@ -186,7 +194,7 @@ METRICS: tuple[Metric, ...] = (
     SCORES, ABSTENTIONS, BATCH_SCORING, DETECTOR_SECONDS,
     ENCODER_TEXTS, ENCODER_SECONDS, CACHE_HITS, CACHE_MISSES, ENCODER,
     INSERT, QUERY,
-    WATERMARK, CLOSED, REVISED, STALLS, CLOSING, TRANSITIONS, DELIVERIES, EVENT_TO_ALERT,
+    WATERMARK, CLOSED, REVISED, STALLS, CLOSING, TRANSITIONS, SUPPRESSED, DELIVERIES, EVENT_TO_ALERT,
     READY, PARTITIONS, IDLE, BUILD,
 )  # fmt: skip
 """Every metric there is, in the order in which they are shown."""

@@ -260,7 +260,7 @@ async def _delivered(service: Service, clock: Clock) -> None:
     while clock.monotonic() < until:
         rows = await service.query(
             "SELECT count() AS n FROM outbox WHERE (id, receiver) NOT IN "
-            "(SELECT id, receiver FROM deliveries WHERE status IN ('sent', 'failed'))"
+            "(SELECT id, receiver FROM deliveries WHERE status IN ('sent', 'failed', 'superseded'))"
         )
         if int(rows[0]["n"]) == 0:
             return

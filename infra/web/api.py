@@ -15,9 +15,12 @@ from inferwatch.infra.explanations import render
 from inferwatch.infra.picture import TYPES
 from inferwatch.infra.web import queries
 from inferwatch.infra.web.references import ReferenceApi
+from inferwatch.infra.web.silences import SilenceApi
 from inferwatch.infra.web.status import Status
+from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.errors import InferwatchError, Misconfigured, NotFound, Retryable
 from inferwatch.schemas.settings import Settings
+from inferwatch.streams.alerting.silences import Silences
 from inferwatch.streams.ports import Store
 from inferwatch.streams.references import References
 
@@ -29,10 +32,13 @@ LONGEST = timedelta(days=31)
 class Api:
     """The handlers, and the threads their queries run in. Every answer is JSON; an error is ``{"error": …}``."""
 
-    def __init__(self, settings: Settings, store: Store, references: References, status: Callable[[], Status]) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, references: References, status: Callable[[], Status], clock: Clock
+    ) -> None:
         self._settings = settings
         self._store = store
         self._references = ReferenceApi(references, self._in_thread, answer)
+        self._silences = SilenceApi(Silences(store, clock), clock, self._in_thread, answer)
         self._status = status
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
         # Of its own: what takes seconds must not keep the others waiting.
@@ -49,6 +55,7 @@ class Api:
             web.get("/api/v1/alerts/{id}/explanation.{form:svg|png}", self.explanation),
             web.get("/api/v1/dead_letters", self.dead_letters),
             *self._references.routes(),
+            *self._silences.routes(),
         ]
 
     async def lifetime(self, app: web.Application) -> AsyncIterator[None]:

@@ -52,7 +52,7 @@ def create_app(
     """
     clock = clock or SystemClock()
     said: Callable[[], Status] = status or (lambda: {})
-    api = Api(settings, store, References(store, clock, settings), said)
+    api = Api(settings, store, References(store, clock, settings), said, clock)
     monitor = monitor or Monitor(settings.monitoring, store, clock)
     app = web.Application(middlewares=[_guard(settings)])
     app.on_response_prepare.append(_add_headers)

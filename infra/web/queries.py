@@ -126,7 +126,7 @@ def alert(store: Store, alert_id: str) -> Row | None:
     deliveries = _rows(
         store,
         "SELECT id, receiver, attempt, status, error, d.at AS at FROM deliveries AS d "
-        "WHERE id IN (SELECT id FROM outbox WHERE alert_id = {id:String}) ORDER BY d.at, attempt",
+        "WHERE id IN (SELECT id FROM outbox WHERE mapContains(told, {id:String})) ORDER BY d.at, attempt",
         {"id": alert_id},
     )
     return found[0] | {"transitions": transitions, "deliveries": deliveries}

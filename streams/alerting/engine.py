@@ -6,57 +6,55 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
-from math import inf
-from uuid import uuid4
+from datetime import datetime
 
-from inferwatch.schemas.alerts import Notification, Transition
+from inferwatch.schemas.alerts import Transition
 from inferwatch.schemas.clock import Clock
-from inferwatch.schemas.errors import DeliveryError
 from inferwatch.schemas.metrics import WindowMetric
-from inferwatch.schemas.rules import Rule
 from inferwatch.schemas.settings import Settings
-from inferwatch.schemas.windows import SeriesKey, Window
-from inferwatch.streams.alerting import history, outbox
+from inferwatch.schemas.windows import Window
+from inferwatch.streams.alerting import history
+from inferwatch.streams.alerting.delivering import Deliverer
+from inferwatch.streams.alerting.dispatch import Dispatcher
 from inferwatch.streams.alerting.evaluation import evaluate, left_out, quiet
-from inferwatch.streams.alerting.message import Change, compose
-from inferwatch.streams.alerting.outbox import Delivery, Parcel, Status, Waits
 from inferwatch.streams.alerting.past import StoredPast
 from inferwatch.streams.ports import Notifier, Store
-from inferwatch.streams.telemetry import DELIVERIES, EVENT_TO_ALERT, SILENT, TRANSITIONS, Recorder
+from inferwatch.streams.telemetry import SILENT, TRANSITIONS, Recorder
 
 logger = logging.getLogger(__name__)
 
-PER_PASS = 20
-"""Most notifications tried per receiver in one pass."""
-PASS_SECONDS = 10.0
-"""After this long a receiver gets nothing more in one pass: the others wait for the slowest."""
-ANSWER_SECONDS = 20.0
-"""A notifier that has not returned by then is cut off: longer than its own timeout, shorter than the lease."""
-DEAD_AFTER = 10
-"""Refusals of a message, or in a row by a receiver, about half an hour of them, before old messages are given up."""
-
 
 class Alerting:
-    """Decides alerts and delivers them. Its memory is the store: any worker may go on where another stopped.
+    """Decides alerts, and sees to it that people are told. Its memory is the store: any worker may go on where another
+    stopped.
 
     Nothing is lost, because of the order in which one window is written: first the transitions (one atomic insert),
-    then their outbox rows, and only then, by the caller, the row that marks the window closed. A crash
+    then the messages that are due (one atomic insert into the outbox, which is also the log of what has been told), and
+    only then, by the caller, the row that marks the window closed. A crash
 
     - before the transitions leaves nothing, and the window is decided again from the same states;
-    - between the two leaves transitions without messages. The window is not marked closed, so it is decided again:
-      transitions recorded at its end are taken as they are, and the outbox rows they lack are made;
+    - between the two leaves transitions without messages. What is to be told is not derived from the window but from
+      the alerts that stand and the log, so the next look makes up for it, here or in another process. The window is not
+      marked closed, so it is decided again, before any later one could end the alert: transitions recorded at its end
+      are taken as they are;
     - after the outbox finds everything there, and writes nothing.
 
-    Nobody is paged twice, because a transition's id is a function of instance, window end and new state, the outbox
-    row's key is that id and the receiver, and a delivery is recorded under the same key.
+    What is not due when a window closes (a group that waits, a mute time, a silence, a repetition) is found by the same
+    look, which ``deliver`` takes every few seconds. There is no timer that a crash could take: waits count from times
+    that are stored.
+
+    Nobody is paged twice. Each message names the one that was its group's last when it was decided, and its id is a
+    function of group, receiver, that one, and what it tells of which alert: the same decision made again, by a
+    repetition or another process, is the same row, and a delivery is recorded under the same key. Two processes that
+    saw different news at once may write a message each after the same one; before one is sent the other is looked for,
+    only one of them goes out, and what only the other told is news again.
 
     One gap cannot be closed from this side: a crash after a receiver accepted a message and before that was recorded
     sends it again, 30 seconds or more later, with the same ids. PagerDuty absorbs the repetition by ``dedup_key``, a
     webhook's owner can by ``Idempotency-Key``; Slack shows it twice, with the same alert id in both.
 
     Args:
-        settings: rules, receivers, segments, the address of the web page.
+        settings: rules, receivers, routing, segments, the address of the web page.
         store: where states, outbox and deliveries are kept.
         notifiers: receiver name -> how to reach it.
         clock: for due times and the time of decisions.
@@ -76,18 +74,12 @@ class Alerting:
     ) -> None:
         self._settings = settings
         self._store = store
-        self._notifiers = notifiers
         self._clock = clock
-        self._thresholds = dict(score_thresholds or {}) | settings.detectors.thresholds
         self._recorder = recorder
         self._rules = {rule.name: rule for rule in settings.active_rules}
-        self._owner = uuid4().hex
-        self._everyone = tuple(receiver.name for receiver in settings.receivers)
-        self._unrecorded: list[Delivery] = []
-        self._waits = Waits(clock)
-        self._closed_until: dict[str, float] = {}
-        self._failures: dict[str, int] = {}
-        self._horizon: datetime | None = None
+        thresholds = dict(score_thresholds or {}) | settings.detectors.thresholds
+        self._dispatcher = Dispatcher(settings, store, clock, thresholds, recorder)
+        self._deliverer = Deliverer(store, notifiers, clock, recorder)
 
     # Deciding ------------------------------------------------------------------------------------------------------
 
@@ -108,7 +100,6 @@ class Alerting:
         verdicts = evaluate(rules, window, metrics, known, StoredPast(self._store, rules))
         for name, series in left_out(rules, metrics, known).items():
             logger.warning("rule %s: %d series of %s are over its max_instances", name, series, window)
-        judged = {verdict.fingerprint: verdict.metric for verdict in verdicts if verdict.metric is not None}
         fresh = [transition for verdict in verdicts for transition in verdict.transitions]
         if fresh:
             rows = history.table(fresh, self._clock.now())
@@ -116,7 +107,8 @@ class Alerting:
             for one in fresh:
                 self._recorder.add(TRANSITIONS, 1, one.rule, one.to_state)
         found = [*(one for own in known.recorded.values() for one in own), *fresh]
-        self._put_into_outbox(window, [one for one in found if one.told], judged)
+        if any(one.told for one in found):
+            self._dispatcher.dispatch()
         return sorted(found, key=lambda one: (one.rule, one.fingerprint, one.sequence))
 
     def let_pass(self, began: datetime, until: datetime) -> list[Transition]:
@@ -133,178 +125,16 @@ class Alerting:
         windows = quiet(rules, began, until, size, step, known, StoredPast(self._store, rules))
         return [transition for window in windows for transition in self.decide(window, ())]
 
-    def _put_into_outbox(
-        self, window: Window, transitions: Sequence[Transition], judged: Mapping[str, WindowMetric]
-    ) -> None:
-        """Write a row for each transition and receiver that has none."""
-        if not transitions:
-            return
-        there = outbox.existing(self._store, window.end)
-        by_rule: dict[str, list[Change]] = {}
-        for transition in transitions:
-            receivers = self._receivers(self._rules[transition.rule])
-            if any((transition.id, receiver) not in there for receiver in receivers):
-                metric = _number_of(transition, window, judged.get(transition.fingerprint))
-                by_rule.setdefault(transition.rule, []).append(Change(transition, metric))
-        rows: list[tuple[Notification, str]] = []
-        for name, changes in by_rule.items():
-            rule = self._rules[name]
-            for note in compose(self._store, self._settings, self._thresholds, rule, changes):
-                rows += [(note, one) for one in self._receivers(rule) if (note.id, one) not in there]
-        if rows:
-            token = _token("outbox", window, (f"{note.id}/{receiver}" for note, receiver in rows))
-            self._store.insert("outbox_raw", outbox.outbox_table(rows, self._clock.now()), token=token)
-
-    def _receivers(self, rule: Rule) -> tuple[str, ...]:
-        return rule.receivers or self._everyone
-
-    # Delivering ----------------------------------------------------------------------------------------------------
+    # Telling ---------------------------------------------------------------------------------------------------------
 
     async def deliver(self) -> int:
-        """Try what is due, all receivers at once, at most 20 messages or 10 s each; return how many were accepted.
-
-        Per receiver, messages of one alert go out in order. A message that fails waits 2 s, then twice as long each
-        time, up to 15 minutes or what the receiver asks for, and so does its receiver; after 24 hours and ten attempts,
-        or when the receiver says that it never will take it, it is recorded as failed and logged. A message older than
-        that which was tried less often, because no process ran, is given up only once its receiver has refused ten
-        times in a row. Waits are measured by the monotonic timer, so that no wrong clock holds up a message. No
-        receiver holds up another for longer than 30 seconds. One process at a time should deliver; two at once are kept
-        apart by a lease of 30 seconds.
+        """Write what has become due into the outbox, then try what is in it; return how many messages were accepted.
 
         Raises:
             StoreUnavailable: call again; what was accepted and could not be recorded is recorded first then.
         """
-        await self._record()
-        now = self._clock.now()
-        parcels = await asyncio.to_thread(outbox.open_parcels, self._store, self._horizon)
-        if outbox.all_listed(parcels):
-            self._horizon = min([now, *(parcel.created_at for parcel in parcels)]) - outbox.OVERLAP
-        self._waits.look(parcels)
-        queues: dict[str, list[Parcel]] = {}
-        for parcel in parcels:
-            hopeless = parcel.receiver not in self._notifiers or self._failures.get(parcel.receiver, 0) >= DEAD_AFTER
-            if now - parcel.created_at >= outbox.GIVE_UP and (parcel.attempts >= DEAD_AFTER or hopeless):
-                self._result(parcel, max(parcel.attempts, 1), Status.FAILED, "gave up after 24 h")
-            else:
-                queues.setdefault(parcel.receiver, []).append(parcel)
-        await self._record()
-        due = {
-            receiver: outbox.next_due(queue, self._waits.over, PER_PASS)
-            for receiver, queue in queues.items()
-            if receiver in self._notifiers and self._closed_until.get(receiver, -inf) <= self._clock.monotonic()
-        }
-        if not any(due.values()):
-            return 0
-        chosen = [parcel for own in due.values() for parcel in own]
-        notes = await asyncio.to_thread(outbox.payloads, self._store, chosen)
-        results = await asyncio.gather(
-            *(self._send_all(receiver, own, notes) for receiver, own in due.items()), return_exceptions=True
-        )
-        await self._record()
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-        return sum(result for result in results if isinstance(result, int))
-
-    async def _send_all(
-        self, receiver: str, parcels: Sequence[Parcel], notes: Mapping[tuple[str, str], Notification]
-    ) -> int:
-        """Send to one receiver, in order, until it does not take one for now or its time is up."""
-        sent = 0
-        started = self._clock.monotonic()
-        for parcel in parcels:
-            if self._clock.monotonic() - started >= PASS_SECONDS:
-                break
-            status = await self._send(parcel, notes[parcel.id, receiver])
-            sent += status is Status.SENT
-            if status in (Status.RETRYING, Status.ATTEMPTING):
-                break
-        return sent
-
-    async def _send(self, parcel: Parcel, note: Notification) -> Status:
-        """Try once; return what came of it, ATTEMPTING where it was left to another process or to later."""
-        attempt = parcel.attempts + 1
-        now, started = self._clock.now(), self._clock.monotonic()
-        begun = Delivery(
-            parcel.id, parcel.receiver, attempt, Status.ATTEMPTING, "", now + outbox.LEASE, now, self._owner
-        )
-        await self._insert([begun])
-        if await asyncio.to_thread(outbox.taken, self._store, begun):
-            logger.info("alert %s for receiver %s is another process's", parcel.alert_id, parcel.receiver)
-            return Status.ATTEMPTING
-        # The last thing before sending: this process may have been stopped since, and at the lease's end another sends.
-        if self._clock.monotonic() - started > outbox.LEASE.total_seconds() - ANSWER_SECONDS:
-            logger.warning("alert %s: too late to send it under its lease; it is tried again", parcel.alert_id)
-            return Status.ATTEMPTING
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await self._notifiers[parcel.receiver].notify(note)
-        except DeliveryError as error:
-            status, reason, retry_after = _verdict(error)
-        except TimeoutError:
-            status, reason, retry_after = Status.RETRYING, f"receiver {parcel.receiver!r}: no answer in time", None
-        except Exception as error:
-            # A fault of ours must not stop the other pages; its text may hold a secret, its type cannot.
-            status, reason, retry_after = Status.RETRYING, f"unexpected {type(error).__name__}", None
-        else:
-            self._failures.pop(parcel.receiver, None)
-            waited = (self._clock.now() - note.at).total_seconds()
-            self._recorder.observe(EVENT_TO_ALERT, [waited], parcel.receiver)
-            self._result(parcel, attempt, Status.SENT, "")
-            await self._record()
-            return Status.SENT
-        wait = timedelta(0)
-        if status is Status.RETRYING:
-            failures = self._failures[parcel.receiver] = self._failures.get(parcel.receiver, 0) + 1
-            wait = outbox.delay(parcel.id, attempt, retry_after)
-            gate = outbox.delay(parcel.receiver, failures, retry_after)
-            self._closed_until[parcel.receiver] = self._clock.monotonic() + gate.total_seconds()
-        self._result(parcel, attempt, status, reason, wait)
-        await self._record()
-        return status
-
-    def _result(self, parcel: Parcel, attempt: int, status: Status, error: str, wait: timedelta = timedelta(0)) -> None:
-        now = self._clock.now()
-        if status is Status.FAILED:
-            logger.error("alert %s will not reach receiver %s: %s", parcel.alert_id, parcel.receiver, error)
-        elif status is Status.RETRYING:
-            logger.warning("alert %s: %s; again in %.0f s", parcel.alert_id, error, wait.total_seconds())
-        self._recorder.add(DELIVERIES, 1, parcel.receiver, status)
-        self._unrecorded.append(
-            Delivery(parcel.id, parcel.receiver, attempt, status, error, now + wait, now, self._owner)
-        )
-
-    async def _record(self) -> None:
-        """Write what happened; what cannot be written now is kept and written first next time."""
-        if not self._unrecorded:
-            return
-        pending, self._unrecorded = self._unrecorded, []
-        try:
-            await self._insert(pending)
-        except BaseException:
-            self._unrecorded = pending + self._unrecorded
-            raise
-
-    async def _insert(self, deliveries: Sequence[Delivery]) -> None:
-        token = _digest(
-            f"{one.id}/{one.receiver}/{one.attempt}/{one.status}/{one.at}/{one.owner}" for one in deliveries
-        )
-        rows = outbox.delivery_table(deliveries)
-        await asyncio.to_thread(self._store.insert, "deliveries_raw", rows, token=f"deliveries/{token}")
-
-
-def _verdict(error: DeliveryError) -> tuple[Status, str, float | None]:
-    return (Status.RETRYING if error.retryable else Status.FAILED), str(error), error.retry_after
-
-
-def _number_of(transition: Transition, window: Window, judged: WindowMetric | None) -> WindowMetric:
-    """Return the number behind ``transition``: ``judged``, unless the rows have changed since it was decided."""
-    if judged is not None and judged.value == transition.value and judged.n == transition.n:
-        return judged
-    segments = [(name, value) for name, value in transition.labels.items() if name != "application"]
-    series = SeriesKey(transition.labels["application"], *(segments[0] if segments else ()))
-    detail = {"weighted": True} if transition.detail.get("weighted") else {}
-    return WindowMetric(window, series, transition.metric, transition.value, transition.n, transition.n, detail=detail)
+        await asyncio.to_thread(self._dispatcher.dispatch_if_due)
+        return await self._deliverer.deliver()
 
 
 def _token(table: str, window: Window, ids: Iterable[str]) -> str:

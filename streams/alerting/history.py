@@ -18,7 +18,8 @@ from inferwatch.streams.ports import Store
 from inferwatch.streams.rows import INSTANT, TEXTS
 
 # Rows from before transitions were numbered have 0: of two at one instant the further step stands.
-_LATEST = "(a.at, a.sequence, indexOf(['inactive', 'pending', 'firing', 'resolved'], a.to_state))"
+LATEST = "(a.at, a.sequence, indexOf(['inactive', 'pending', 'firing', 'resolved'], a.to_state))"
+"""Orders the transitions of one instance; ``a`` is the table."""
 
 
 def load(store: Store, rules: Sequence[str], end: datetime) -> History:
@@ -26,7 +27,7 @@ def load(store: Store, rules: Sequence[str], end: datetime) -> History:
     parameters = {"rules": list(rules), "end": end, "rest": sorted(AT_REST)}
     states = store.query(
         "SELECT fingerprint, any(a.rule) AS rule, argMax((a.to_state, a.since, a.at, a.from_state, a.sequence), "
-        f"{_LATEST}) AS last, last.1 AS state, last.2 AS since, last.3 AS at, last.4 AS before, last.5 AS sequence, "
+        f"{LATEST}) AS last, last.1 AS state, last.2 AS since, last.3 AS at, last.4 AS before, last.5 AS sequence, "
         "if(state IN {rest:Array(String)}, map(), any(a.labels)) AS labels FROM alerts_raw AS a "
         "WHERE a.rule IN {rules:Array(String)} AND a.at < {end:DateTime64(3, 'UTC')} GROUP BY fingerprint",
         parameters,
@@ -44,7 +45,7 @@ def load(store: Store, rules: Sequence[str], end: datetime) -> History:
     rows = store.query(
         "SELECT id, alert_id, fingerprint, rule, severity, labels, from_state, to_state, a.at AS at, since, metric, "
         "value, threshold, n, detail, sequence FROM alerts AS a WHERE rule IN {rules:Array(String)} "
-        f"AND a.at >= {{end:DateTime64(3, 'UTC')}} ORDER BY {_LATEST}",
+        f"AND a.at >= {{end:DateTime64(3, 'UTC')}} ORDER BY {LATEST}",
         parameters,
     ).to_pylist()
     recorded: dict[str, list[Transition]] = defaultdict(list)

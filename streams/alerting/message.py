@@ -14,6 +14,7 @@ from inferwatch.schemas.baselines import CANARY
 from inferwatch.schemas.errors import Permanent
 from inferwatch.schemas.explanation import Brief
 from inferwatch.schemas.metrics import WindowMetric
+from inferwatch.schemas.routing import RECEIVER_DOWN
 from inferwatch.schemas.rules import BLIND, RECURRENCE, Rule
 from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import SeriesKey
@@ -31,6 +32,7 @@ from inferwatch.streams.alerting.wording import (
     silent,
     span,
     subject,
+    utc,
 )  # fmt: skip
 from inferwatch.streams.ports import Store
 
@@ -58,7 +60,7 @@ class Change:
 def compose(
     store: Store, settings: Settings, thresholds: Mapping[str, float], rule: Rule, changes: Sequence[Change]
 ) -> list[Notification]:
-    """Return the notification of each of ``changes``, all of them of ``rule`` and of one window.
+    """Return the notification of each of ``changes``, in their order, all of them of ``rule`` and of one window.
 
     What is read from the store (examples, earlier windows) makes the message better, and is left out rather than
     letting it stop a page; only a store that is away stops it, because then nothing can be recorded either.
@@ -109,7 +111,7 @@ def _note(
         dedup_key=f"inferwatch/{transition.alert_id}",
         status=transition.to_state,
         severity=transition.severity,
-        title=f"{_SILENT.get(transition.to_state, '')}{rule.title or subject(rule.metric)}{_topic(brief)}: {where}",
+        title=f"{_SILENT.get(transition.to_state, '')}{headline(rule)}{_topic(brief)}: {where}",
         summary=says,
         labels=dict(transition.labels),
         metric=metric.metric,
@@ -123,15 +125,35 @@ def _note(
         reference=reference,
         examples=shown,
         sql=reproduce(metric, thresholds, settings.segments.max_values),
-        url=f"{web}/#alert-{transition.alert_id}",
+        url=address(settings, transition.alert_id),
         description="\n".join(part for part in (rule.description, runbook) if part),
         findings=() if brief is None else findings(brief, metric.metric.split(".")[1]),
         picture="" if brief is None else f"{web}/api/v1/alerts/{transition.alert_id}/explanation.svg",
     )
 
 
+def headline(rule: Rule) -> str:
+    """Return what an alert of ``rule`` is called, without the place."""
+    return rule.title or subject(rule.metric)
+
+
+def address(settings: Settings, alert_id: str) -> str:
+    """Return where the alert is shown."""
+    return f"{settings.web.url.rstrip('/')}/#alert-{alert_id}"
+
+
+def _receiver_down(transition: Transition) -> str:
+    attempts = f"{transition.n:,} deliveries" if transition.n > 1 else "1 delivery"
+    return (
+        f"Receiver {transition.labels['receiver']!r} has refused or not answered {attempts} in a row since "
+        f"{utc(transition.since)}; the last time: {transition.detail.get('error', '')}."
+    )
+
+
 def _firing(rule: Rule, change: Change, thresholds: Mapping[str, float], reference: str) -> str:
     metric, transition = change.metric, change.transition
+    if metric.metric == RECEIVER_DOWN:
+        return _receiver_down(transition)
     if transition.to_state in UNKNOWN or isnan(metric.value):
         return f"{silent(transition)} The rule fires at {condition(rule)}."
     lasting = transition.at - transition.since
@@ -155,6 +177,8 @@ def _unreferenced(metric: WindowMetric) -> str:
 
 def _resolved(change: Change, thresholds: Mapping[str, float], reference: str) -> str:
     lasted = span(change.transition.at - change.transition.since)
+    if change.metric.metric == RECEIVER_DOWN:
+        return f"It takes notifications again, after {lasted}."
     before = f" It was {reference}." if reference else ""
     what = "" if isnan(change.metric.value) else f" {_what(change.metric, thresholds)}"
     back = "Data are back" if change.transition.from_state in UNKNOWN else "Back to normal"

@@ -14,12 +14,13 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from inferwatch.schemas.alerts import Notification, State
+from inferwatch.schemas.alerts import AlertLine, Notification, State
 from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.rules import Severity
 from inferwatch.schemas.windows import EPOCH
+from inferwatch.streams.alerting.route.plan import Flush
 from inferwatch.streams.ports import Store
-from inferwatch.streams.rows import INSTANT
+from inferwatch.streams.rows import INSTANT, TEXTS
 
 FIRST_DELAY, LONGEST_DELAY = timedelta(seconds=2), timedelta(minutes=15)
 LONGEST_WAIT = timedelta(hours=1)
@@ -34,30 +35,37 @@ OPEN_ROWS = 5000
 
 
 class Status(StrEnum):
-    """What became of an attempt; the last two are final."""
+    """What became of an attempt; the last three are final. Superseded: not sent, for another's message counts."""
 
     ATTEMPTING = "attempting"
     RETRYING = "retrying"
     FAILED = "failed"
     SENT = "sent"
+    SUPERSEDED = "superseded"
+
+
+FINAL = "('failed', 'sent', 'superseded')"
 
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
     """One notification for one receiver that is not settled yet.
 
+    ``group`` is what keeps its order, ``previous`` the message of the group that it was written after, ``reason`` why.
     ``attempts`` is how many were begun, ``wait`` how long after the last one the next may be made, ``due_at`` when that
     is by the clock of whoever made the last one, ``leased`` whether it has no result.
     """
 
     id: str
     receiver: str
-    alert_id: str
+    group: str
     created_at: datetime
     attempts: int = 0
     wait: timedelta = timedelta(0)
     due_at: datetime = EPOCH
     leased: bool = False
+    previous: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +137,17 @@ def open_parcels(store: Store, since: datetime | None) -> list[Parcel]:
     recent = lately = ""
     if since is not None:
         # Every pass reads these tables: without a bound it would cost more with every page ever sent.
-        recent = "WHERE o.created_at >= {since:DateTime64(3, 'UTC')}"
+        recent = "AND o.created_at >= {since:DateTime64(3, 'UTC')}"
         lately = "WHERE deliveries_raw.at >= {lately:DateTime64(3, 'UTC')}"
     rows = store.query(
-        "SELECT o.id AS id, o.receiver AS receiver, any(o.alert_id) AS alert_id, min(o.at) AS event, "
-        "min(o.created_at) AS created, any(d.attempts) AS attempts, any(d.due) AS due, any(d.begun) AS begun, "
-        "any(d.state) AS state FROM outbox_raw AS o LEFT JOIN ("
-        "SELECT id, receiver, max(attempt) AS attempts, countIf(status IN ('sent', 'failed')) AS settled, "
+        "SELECT o.id AS id, o.receiver AS receiver, any(o.group_key) AS name, min(o.at) AS event, "
+        "any(o.previous) AS before, any(o.reason) AS why, min(o.created_at) AS created, any(d.attempts) AS attempts, "
+        "any(d.due) AS due, any(d.begun) AS begun, any(d.state) AS state FROM outbox_raw AS o LEFT JOIN ("
+        f"SELECT id, receiver, max(attempt) AS attempts, countIf(status IN {FINAL}) AS settled, "
         "argMax((next_attempt_at, deliveries_raw.at, status), (attempt, status != 'attempting')) AS last, "
         "last.1 AS due, last.2 AS begun, last.3 AS state FROM deliveries_raw "
-        f"{lately} GROUP BY id, receiver) AS d ON o.id = d.id AND o.receiver = d.receiver {recent} "
-        "GROUP BY id, receiver HAVING any(d.settled) = 0 "
+        f"{lately} GROUP BY id, receiver) AS d ON o.id = d.id AND o.receiver = d.receiver "
+        f"WHERE o.receiver != '' {recent} GROUP BY id, receiver HAVING any(d.settled) = 0 "
         f"ORDER BY event, created, id, receiver LIMIT {OPEN_ROWS} BY receiver",
         {"since": since, "lately": since - OVERLAP} if since is not None else None,
     ).to_pylist()
@@ -147,12 +155,13 @@ def open_parcels(store: Store, since: datetime | None) -> list[Parcel]:
 
 
 def _parcel(row: Mapping[str, Any]) -> Parcel:
-    key = row["id"], row["receiver"], row["alert_id"], row["created"]
+    key = row["id"], row["receiver"], row["name"], row["created"]
+    place = {"previous": row["before"], "reason": row["why"]}
     if not row["attempts"]:
-        return Parcel(*key)
+        return Parcel(*key, **place)
     # Both were read from one clock at one moment: their difference is right even if the clock was not.
     wait = row["due"] - row["begun"]
-    return Parcel(*key, int(row["attempts"]), wait, row["due"], row["state"] == Status.ATTEMPTING)
+    return Parcel(*key, int(row["attempts"]), wait, row["due"], row["state"] == Status.ATTEMPTING, **place)
 
 
 def all_listed(parcels: Sequence[Parcel]) -> bool:
@@ -163,18 +172,18 @@ def all_listed(parcels: Sequence[Parcel]) -> bool:
 def next_due(parcels: Sequence[Parcel], over: Callable[[Parcel], bool], most: int) -> list[Parcel]:
     """Return up to ``most`` parcels of one receiver that may be tried, in their order: those whose wait is ``over``.
 
-    Parcels of one alert keep their order, so that a resolve never overtakes its trigger: one that waits holds up the
-    later ones. Other alerts do not wait for it, and those tried least often come first, so that one message that a
+    Parcels of one group keep their order, so that a resolve never overtakes its trigger: one that waits holds up the
+    later ones. Other groups do not wait for it, and those tried least often come first, so that one message that a
     receiver chokes on holds up nothing else.
     """
     found: list[tuple[int, Parcel]] = []
     heads: dict[str, Parcel] = {}
     held_up: set[str] = set()
     for parcel in parcels:
-        head = heads.setdefault(parcel.alert_id, parcel)
+        head = heads.setdefault(parcel.group, parcel)
         if not over(parcel):
-            held_up.add(parcel.alert_id)
-        if parcel.alert_id not in held_up:
+            held_up.add(parcel.group)
+        if parcel.group not in held_up:
             found.append((head.attempts, parcel))
     found.sort(key=lambda one: one[0])
     return [parcel for _, parcel in found[:most]]
@@ -188,7 +197,7 @@ def taken(store: Store, begun: Delivery) -> bool:
     """
     rows = store.query(
         "SELECT 1 FROM deliveries_raw WHERE id = {id:String} AND receiver = {receiver:String} "
-        "AND owner != {owner:String} AND (attempt >= {attempt:UInt32} OR status IN ('sent', 'failed')) LIMIT 1",
+        f"AND owner != {{owner:String}} AND (attempt >= {{attempt:UInt32}} OR status IN {FINAL}) LIMIT 1",
         {"id": begun.id, "receiver": begun.receiver, "owner": begun.owner, "attempt": begun.attempt},
     )
     return rows.num_rows > 0
@@ -203,25 +212,49 @@ def payloads(store: Store, parcels: Sequence[Parcel]) -> dict[tuple[str, str], N
     return {(row["id"], row["receiver"]): decode(row["payload"]) for row in rows.to_pylist()}
 
 
-def existing(store: Store, at: datetime) -> set[tuple[str, str]]:
-    """Return the (id, receiver) that are in the outbox for transitions at ``at``."""
+def rival(store: Store, parcel: Parcel) -> Status | None:
+    """Return what ``parcel`` is to do about a message that another process wrote after the same one; None: send it.
+
+    Two dispatchers at once may see different news and write a message each. Asked like ``taken``, after the attempt is
+    written: who sees that the other's was tried steps back for good, and what only it had told is news again; of two
+    that are being tried both wait until the lease is over, and then the one with the smaller id goes on.
+    """
+    if not parcel.reason:
+        return None
     rows = store.query(
-        "SELECT DISTINCT id, receiver FROM outbox_raw AS o WHERE o.at = {at:DateTime64(3, 'UTC')}", {"at": at}
-    )
-    return {(row["id"], row["receiver"]) for row in rows.to_pylist()}
+        "SELECT id, countIf(status IN ('sent', 'failed')) AS settled, countIf(status = 'retrying') AS refused, "
+        "countIf(status = 'superseded') AS withdrawn FROM deliveries_raw WHERE receiver = {receiver:String} AND ("
+        "id = {previous:String} OR id IN (SELECT id FROM outbox_raw WHERE receiver = {receiver:String} "
+        "AND group_key = {group:String} AND previous = {previous:String} AND reason != '' AND id != {id:String})) "
+        "GROUP BY id",
+        {"id": parcel.id, "receiver": parcel.receiver, "group": parcel.group, "previous": parcel.previous},
+    ).to_pylist()
+    others = [row for row in rows if row["id"] != parcel.previous and not row["withdrawn"]]
+    if any(row["id"] == parcel.previous and row["withdrawn"] for row in rows) or any(row["settled"] for row in others):
+        return Status.SUPERSEDED
+    ahead = [row for row in others if not (parcel.attempts and parcel.id < row["id"])]
+    if not ahead:
+        return None
+    return Status.SUPERSEDED if any(row["refused"] for row in ahead) else Status.ATTEMPTING
 
 
-def outbox_table(notes: Sequence[tuple[Notification, str]], now: datetime) -> pa.Table:
-    """Return the rows of ``outbox_raw`` for (notification, receiver) pairs."""
-    encoded = {note.id: encode(note) for note, _ in notes}
+def outbox_table(messages: Sequence[tuple[Flush, Notification | None]], now: datetime) -> pa.Table:
+    """Return the rows of ``outbox_raw``; one without a notification is nobody's."""
+    flushes = [flush for flush, _ in messages]
+    told = [[(one, state.value) for one, state in sorted(flush.told.items())] for flush in flushes]
     return pa.table(
         {
-            "id": pa.array([note.id for note, _ in notes], pa.string()),
-            "receiver": pa.array([receiver for _, receiver in notes], pa.string()),
-            "alert_id": pa.array([note.alert_id for note, _ in notes], pa.string()),
-            "payload": pa.array([encoded[note.id] for note, _ in notes], pa.string()),
-            "at": pa.array([note.at for note, _ in notes], INSTANT),
-            "created_at": pa.array([now] * len(notes), INSTANT),
+            "id": pa.array([flush.id for flush in flushes], pa.string()),
+            "receiver": pa.array([flush.key.receiver for flush in flushes], pa.string()),
+            "alert_id": pa.array([flush.alerts[0].alert_id for flush in flushes], pa.string()),
+            "payload": pa.array(["" if note is None else encode(note) for _, note in messages], pa.string()),
+            "at": pa.array([flush.at for flush in flushes], INSTANT),
+            "created_at": pa.array([now] * len(flushes), INSTANT),
+            "group_key": pa.array([flush.key.name for flush in flushes], pa.string()),
+            "previous": pa.array([flush.previous for flush in flushes], pa.string()),
+            "reason": pa.array([flush.reason.value for flush in flushes], pa.string()),
+            "told": pa.array(told, TEXTS),
+            "dedup_key": pa.array([flush.dedup_key for flush in flushes], pa.string()),
         }
     )
 
@@ -250,18 +283,22 @@ def encode(note: Notification) -> str:
 def decode(payload: str) -> Notification:
     """Return the notification that ``encode`` wrote."""
     found: dict[str, Any] = orjson.loads(payload)
-    numbers: Mapping[str, float] = {
-        name: nan if found[name] is None else found[name] for name in ("value", "ci_low", "ci_high")
-    }
     return Notification(
         **{
-            **found,
-            **numbers,
-            "status": State(found["status"]),
-            "severity": Severity(found["severity"]),
-            "since": datetime.fromisoformat(found["since"]),
-            "at": datetime.fromisoformat(found["at"]),
+            **_decoded(found, ("value", "ci_low", "ci_high")),
             "examples": tuple(found["examples"]),
             "findings": tuple(found.get("findings", ())),
+            "alerts": tuple(AlertLine(**_decoded(line, ("value",))) for line in found.get("alerts", ())),
         }
     )
+
+
+def _decoded(found: Mapping[str, Any], numbers: Sequence[str]) -> dict[str, Any]:
+    return {
+        **found,
+        **{name: nan if found[name] is None else found[name] for name in numbers},
+        "status": State(found["status"]),
+        "severity": Severity(found["severity"]),
+        "since": datetime.fromisoformat(found["since"]),
+        "at": datetime.fromisoformat(found["at"]),
+    }

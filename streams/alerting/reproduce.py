@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from inferwatch.schemas.metrics import WindowMetric
+from inferwatch.schemas.routing import RECEIVER_DOWN
 from inferwatch.schemas.windows import ALL, OTHER
 from inferwatch.streams.aggregate import asked_expression, segment_expression, weight_expression
 
@@ -81,7 +82,7 @@ def _sampled(metric: str, thresholds: Mapping[str, float]) -> tuple[str, str] | 
 
 
 def reproduce(metric: WindowMetric, thresholds: Mapping[str, float], max_values: int) -> str:
-    """Return one SELECT whose first column is ``metric.value``.
+    """Return one SELECT whose first column is ``metric.value``; of a receiver's failures, one that lists them.
 
     Args:
         metric: the number.
@@ -89,6 +90,11 @@ def reproduce(metric: WindowMetric, thresholds: Mapping[str, float], max_values:
         max_values: how many values of a segment dimension have a series of their own; the rest is ``__other__``.
     """
     series, window = metric.series, metric.window
+    if metric.metric == RECEIVER_DOWN:
+        return (
+            "SELECT at, attempt, status, error FROM deliveries\n"
+            f"WHERE receiver = {literal(series.value)} ORDER BY at DESC LIMIT 20"
+        )
     found = expression(metric.metric, thresholds)
     if found is None:
         return (

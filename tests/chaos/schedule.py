@@ -39,7 +39,7 @@ SETTLE_SECONDS = 60.0
 """Longest wait for the end of everything once all faults are over."""
 OPEN = (
     "SELECT count() AS n FROM (SELECT id, receiver FROM outbox_raw GROUP BY id, receiver) AS o LEFT ANTI JOIN "
-    "(SELECT id, receiver FROM deliveries_raw WHERE status IN ('sent', 'failed')) AS d "
+    "(SELECT id, receiver FROM deliveries_raw WHERE status IN ('sent', 'failed', 'superseded')) AS d "
     "ON o.id = d.id AND o.receiver = d.receiver"
 )
 UNCLOSED = (

@@ -19,14 +19,15 @@ from inferwatch.infra import worker
 from inferwatch.schemas.clock import SystemClock
 from inferwatch.schemas.settings import Settings
 from inferwatch.streams import closing
-from inferwatch.streams.alerting import engine, outbox
+from inferwatch.streams.alerting import delivering, dispatch, outbox
 from tests.chaos.models import fast_models
 from tests.support.orphan import end_with_parent
 
 
 def be_impatient() -> None:
     """Shorten this process's waits, in the same order of lengths as in the service: answer < lease, first < longest."""
-    engine.ANSWER_SECONDS = 3.0
+    delivering.ANSWER_SECONDS = 3.0
+    dispatch.LOOK_SECONDS = 1.0
     outbox.LEASE = timedelta(seconds=5)
     outbox.FIRST_DELAY, outbox.LONGEST_DELAY = timedelta(seconds=0.3), timedelta(seconds=1.5)
     closing.REVISION_SCAN = timedelta(seconds=2)

@@ -495,6 +495,47 @@ CREATE OR REPLACE VIEW watch.alerts ON CLUSTER `main` AS SELECT * FROM watch.ale
 
 ALTER TABLE watch.windows_raw ON CLUSTER `main` ADD COLUMN IF NOT EXISTS passed DateTime64(3, 'UTC');
 
+ALTER TABLE watch.outbox_raw ON CLUSTER `main`
+    ADD COLUMN IF NOT EXISTS group_key String DEFAULT concat('alert/', alert_id),
+    ADD COLUMN IF NOT EXISTS previous String,
+    ADD COLUMN IF NOT EXISTS reason LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS told Map(String, LowCardinality(String)) DEFAULT map(alert_id, JSONExtractString(payload, 'status')),
+    ADD COLUMN IF NOT EXISTS dedup_key String DEFAULT concat('inferwatch/', alert_id);
+
+CREATE OR REPLACE VIEW watch.outbox ON CLUSTER `main` AS
+SELECT id, receiver, group_key, reason, alert_id, told, payload, at, created_at
+FROM watch.outbox_raw FINAL WHERE receiver != '';
+
+CREATE TABLE IF NOT EXISTS watch.silences_raw ON CLUSTER `main` (
+    id String,
+    matchers Array(String),
+    starts_at DateTime64(3, 'UTC'),
+    ends_at DateTime64(3, 'UTC'),
+    author String,
+    comment String,
+    created_at DateTime64(3, 'UTC'),
+    updated_at DateTime64(3, 'UTC')
+) ENGINE = ReplicatedReplacingMergeTree(updated_at)
+ORDER BY id
+SETTINGS non_replicated_deduplication_window = 0;
+
+CREATE OR REPLACE VIEW watch.silences ON CLUSTER `main` AS SELECT * FROM watch.silences_raw FINAL;
+
+CREATE TABLE IF NOT EXISTS watch.alert_notes_raw ON CLUSTER `main` (
+    id String,
+    alert_id String,
+    kind LowCardinality(String),
+    author String,
+    text String,
+    at DateTime64(3, 'UTC')
+) ENGINE = ReplicatedReplacingMergeTree(at)
+PARTITION BY toYYYYMM(at)
+ORDER BY (alert_id, id)
+TTL toDateTime(at) + INTERVAL 400 DAY DELETE
+SETTINGS non_replicated_deduplication_window = 0;
+
+CREATE OR REPLACE VIEW watch.alert_notes ON CLUSTER `main` AS SELECT * FROM watch.alert_notes_raw FINAL;
+
 ALTER TABLE watch.inferences_raw ON CLUSTER `main`
     ADD INDEX IF NOT EXISTS by_offset offset TYPE minmax GRANULARITY 1;
 

@@ -495,6 +495,47 @@ CREATE OR REPLACE VIEW inferwatch.alerts  AS SELECT * FROM inferwatch.alerts_raw
 
 ALTER TABLE inferwatch.windows_raw  ADD COLUMN IF NOT EXISTS passed DateTime64(3, 'UTC');
 
+ALTER TABLE inferwatch.outbox_raw 
+    ADD COLUMN IF NOT EXISTS group_key String DEFAULT concat('alert/', alert_id),
+    ADD COLUMN IF NOT EXISTS previous String,
+    ADD COLUMN IF NOT EXISTS reason LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS told Map(String, LowCardinality(String)) DEFAULT map(alert_id, JSONExtractString(payload, 'status')),
+    ADD COLUMN IF NOT EXISTS dedup_key String DEFAULT concat('inferwatch/', alert_id);
+
+CREATE OR REPLACE VIEW inferwatch.outbox  AS
+SELECT id, receiver, group_key, reason, alert_id, told, payload, at, created_at
+FROM inferwatch.outbox_raw FINAL WHERE receiver != '';
+
+CREATE TABLE IF NOT EXISTS inferwatch.silences_raw  (
+    id String,
+    matchers Array(String),
+    starts_at DateTime64(3, 'UTC'),
+    ends_at DateTime64(3, 'UTC'),
+    author String,
+    comment String,
+    created_at DateTime64(3, 'UTC'),
+    updated_at DateTime64(3, 'UTC')
+) ENGINE = ReplacingMergeTree(updated_at)
+ORDER BY id
+SETTINGS non_replicated_deduplication_window = 0;
+
+CREATE OR REPLACE VIEW inferwatch.silences  AS SELECT * FROM inferwatch.silences_raw FINAL;
+
+CREATE TABLE IF NOT EXISTS inferwatch.alert_notes_raw  (
+    id String,
+    alert_id String,
+    kind LowCardinality(String),
+    author String,
+    text String,
+    at DateTime64(3, 'UTC')
+) ENGINE = ReplacingMergeTree(at)
+PARTITION BY toYYYYMM(at)
+ORDER BY (alert_id, id)
+TTL toDateTime(at) + INTERVAL 400 DAY DELETE
+SETTINGS non_replicated_deduplication_window = 0;
+
+CREATE OR REPLACE VIEW inferwatch.alert_notes  AS SELECT * FROM inferwatch.alert_notes_raw FINAL;
+
 ALTER TABLE inferwatch.inferences_raw 
     ADD INDEX IF NOT EXISTS by_offset offset TYPE minmax GRANULARITY 1;
 

@@ -24,9 +24,9 @@ from inferwatch.schemas.errors import DeliveryError, Permanent, StoreUnavailable
 from inferwatch.schemas.metrics import WindowMetric, wilson
 from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import SeriesKey, Window
-from inferwatch.streams.alerting import engine as alerting_engine
-from inferwatch.streams.alerting import outbox
-from inferwatch.streams.alerting.engine import DEAD_AFTER, Alerting
+from inferwatch.streams.alerting import delivering, outbox
+from inferwatch.streams.alerting.breaker import DEAD_AFTER
+from inferwatch.streams.alerting.engine import Alerting
 from inferwatch.streams.alerting.outbox import GIVE_UP, LEASE
 from inferwatch.streams.publication import publication
 from tests.support.interrupted import Interrupted
@@ -38,6 +38,8 @@ EPISODE = (0, 20, 30, 25, 1, 0)
 THRESHOLDS = {"toxicity.output": 0.5}
 KEY = "0123456789abcdef0123456789abcdef"
 SECOND = timedelta(seconds=1)
+EACH = {"group_by": ["..."]}
+"""Routing that sends a message for each alert."""
 
 
 def window(place: int) -> Window:
@@ -48,13 +50,16 @@ def rate(place: int, hits: int, n: int = 100, series: SeriesKey = SeriesKey("sho
     return WindowMetric(window(place), series, "toxicity.output.rate", hits / n, n, n, *wilson(hits, n))
 
 
-def configured(*receivers: str, rules: Sequence[Mapping[str, Any]] | None = None) -> Settings:
+def configured(
+    *receivers: str, rules: Sequence[Mapping[str, Any]] | None = None, routing: Mapping[str, Any] | None = None
+) -> Settings:
     rule = {"name": "toxic", "metric": "toxicity.output.rate", "when": "> 5 %", "for": "15m"}
     return Settings.model_validate(
         {
             "rules": rules or [rule],
             "receivers": [{"type": "webhook", "name": name, "url": "https://x.example"} for name in receivers],
             "segments": {"dimensions": ["model"]},
+            "routing": routing or {},
         }
     )
 
@@ -566,7 +571,7 @@ async def test_an_answer_that_could_not_be_recorded_is_recorded_later_not_repeat
 async def test_one_pass_is_bounded(store: ClickHouseStore) -> None:
     clock, inbox = ManualClock(DAY), Inbox("a")
     rule = {"name": "toxic", "metric": "toxicity.output.rate", "when": "> 5 %", "group_by": ["model"]}
-    engine = alerting(store, clock, inbox, settings=configured("a", rules=[rule]))
+    engine = alerting(store, clock, inbox, settings=configured("a", rules=[rule], routing=EACH))
     engine.decide(window(0), [rate(0, 20, series=SeriesKey("shop", "model", f"m-{place}")) for place in range(45)])
     assert [await engine.deliver() for _ in range(4)] == [20, 20, 5, 0]
     assert len({note.id for note in inbox.accepted}) == 45
@@ -587,7 +592,7 @@ async def test_the_backlog_of_a_dead_receiver_hides_nothing_of_the_others(
     monkeypatch.setattr(outbox, "OPEN_ROWS", 30)
     clock, dead, well = ManualClock(DAY), Inbox("dead"), Inbox("well")
     dead.refuse[None] = DeliveryError("dead", retryable=True)
-    engine = alerting(store, clock, dead, well, settings=configured("dead", "well", rules=[BY_MODEL]))
+    engine = alerting(store, clock, dead, well, settings=configured("dead", "well", rules=[BY_MODEL], routing=EACH))
     fire_many(engine, 0, 40, "m")
     assert [await engine.deliver() for _ in range(4)] == [20, 20, 0, 0]
     assert len({note.id for note in well.accepted}) == 40
@@ -599,7 +604,7 @@ async def test_a_listing_that_was_cut_off_forgets_nothing(
     """Old logs are replayed while a page of today waits: more messages, of earlier events, than one listing holds."""
     monkeypatch.setattr(outbox, "OPEN_ROWS", 30)
     clock, inbox = ManualClock(DAY), Inbox("a")
-    engine = alerting(store, clock, inbox, settings=configured("a", rules=[BY_MODEL]))
+    engine = alerting(store, clock, inbox, settings=configured("a", rules=[BY_MODEL], routing=EACH))
     fire_many(engine, 50, 1, "today")
     clock.advance(timedelta(hours=3))
     fire_many(engine, 0, 40, "replayed")
@@ -615,7 +620,7 @@ async def test_a_receiver_that_never_answers_is_cut_off(
             self.tried.append(note.id)
             await asyncio.Event().wait()
 
-    monkeypatch.setattr(alerting_engine, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(delivering, "ANSWER_SECONDS", 0.05)
     clock, hung, well = ManualClock(DAY), Hung("hung"), Inbox("well")
     engine = decided(store, clock, hung, well)
     async with asyncio.timeout(30):
@@ -628,7 +633,7 @@ async def test_a_receiver_that_never_answers_is_cut_off(
 async def test_a_slow_receiver_gets_little_in_one_pass(store: ClickHouseStore) -> None:
     clock, slow = ManualClock(DAY), Inbox("slow")
     slow.on_accept = lambda: clock.advance(4 * SECOND)
-    engine = alerting(store, clock, slow, settings=configured("slow", rules=[BY_MODEL]))
+    engine = alerting(store, clock, slow, settings=configured("slow", rules=[BY_MODEL], routing=EACH))
     fire_many(engine, 0, 5, "m")
     assert [await engine.deliver() for _ in range(3)] == [3, 2, 0]
 
@@ -638,7 +643,7 @@ async def test_all_that_waits_for_a_dead_receiver_is_given_up_after_a_day(
 ) -> None:
     clock, inbox = ManualClock(DAY), Inbox("a")
     inbox.refuse[None] = DeliveryError("down", retryable=True)
-    engine = alerting(store, clock, inbox, settings=configured("a", rules=[BY_MODEL]))
+    engine = alerting(store, clock, inbox, settings=configured("a", rules=[BY_MODEL], routing=EACH))
     fire_many(engine, 0, 25, "m")
     for _ in range(DEAD_AFTER):
         await engine.deliver()
@@ -656,7 +661,7 @@ async def test_all_that_waits_for_a_dead_receiver_is_given_up_after_a_day(
 
 async def test_a_receiver_that_is_only_busy_still_gets_what_nobody_tried_for_a_day(store: ClickHouseStore) -> None:
     clock, inbox = ManualClock(DAY), Inbox("a")
-    engine = alerting(store, clock, inbox, settings=configured("a", rules=[BY_MODEL]))
+    engine = alerting(store, clock, inbox, settings=configured("a", rules=[BY_MODEL], routing=EACH))
     fire_many(engine, 0, 3, "m")
     clock.advance(timedelta(days=2))
     inbox.refuse[None] = DeliveryError("busy", retryable=True, retry_after=1)

@@ -25,7 +25,7 @@ from inferwatch.schemas.windows import ALL, OTHER, SeriesKey, Window
 from inferwatch.streams.aggregate import aggregate
 from inferwatch.streams.alerting.evaluation import Memory
 from inferwatch.streams.alerting.message import Change, compose
-from inferwatch.streams.alerting.outbox import decode, outbox_table
+from inferwatch.streams.alerting.outbox import decode, encode
 from inferwatch.streams.alerting.reading import Reading, read
 from inferwatch.streams.alerting.reproduce import literal, reproduce
 from inferwatch.streams.alerting.state import step
@@ -319,8 +319,7 @@ def test_drift_names_the_new_topic_how_much_it_is_and_where(store: ClickHouseSto
 
 def outbox_copy(note: Notification) -> Notification:
     """The note as the outbox stores it and reads it back."""
-    table = outbox_table([(note, "slack")], START)
-    return decode(table["payload"][0].as_py())
+    return decode(encode(note))
 
 
 @pytest.mark.parametrize(

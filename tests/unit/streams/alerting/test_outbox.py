@@ -97,10 +97,8 @@ def test_the_order_within_an_alert_always_holds(drawn: list[tuple[str, int, bool
     chosen = next_due(queue, no_wait, most)
     assert len(chosen) <= most
     for alert in "abc":
-        own = [one.id for one in queue if one.alert_id == alert]
-        assert [one.id for one in chosen if one.alert_id == alert] == own[
-            : sum(one.alert_id == alert for one in chosen)
-        ]
+        own = [one.id for one in queue if one.group == alert]
+        assert [one.id for one in chosen if one.group == alert] == own[: sum(one.group == alert for one in chosen)]
 
 
 WRONG = st.timedeltas(-timedelta(days=400), timedelta(days=400))

@@ -1,0 +1,115 @@
+"""The alerts that stand now, and what has been told of them, read from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+
+from inferwatch.schemas.alerts import ACTIVE, State, Transition
+from inferwatch.schemas.rules import Severity
+from inferwatch.streams.alerting.history import LATEST
+from inferwatch.streams.alerting.route.alert import NOBODY
+from inferwatch.streams.alerting.route.log import GroupKey, Log, Told
+from inferwatch.streams.ports import Store
+
+ACTIVE = (State.FIRING, State.RECOVERING, State.NO_DATA, State.ERROR)
+_ACTIVE = f"({', '.join(repr(one.value) for one in ACTIVE)})"
+_WITHDRAWN = "(SELECT id FROM deliveries_raw WHERE status = 'superseded')"
+_LAST = (
+    f"id NOT IN (SELECT previous FROM outbox_raw WHERE previous != '' AND id NOT IN {_WITHDRAWN}) "
+    f"AND id NOT IN {_WITHDRAWN}"
+)
+"""Which rows of the outbox no later one has been written after."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The last transition of an episode, and when, by the wall clock, it was decided that it is active."""
+
+    transition: Transition
+    known_at: datetime
+
+
+def read_alerts(store: Store, rules: Sequence[str]) -> list[Standing]:
+    """Return the episodes of ``rules`` (names) that are active, and the others that somebody believes to be."""
+    rows = store.query(
+        f"SELECT alert_id, minIf(a.decided_at, a.to_state IN {_ACTIVE}) AS known, "
+        "argMax((id, fingerprint, a.rule, severity, from_state, to_state, a.at, a.since, a.value, a.threshold, a.n, "
+        f"a.metric, a.detail, a.sequence), {LATEST}) AS last, any(labels) AS labels FROM alerts_raw AS a WHERE alert_id IN ("
+        "SELECT alert_id FROM alerts_raw AS a WHERE rule IN {rules:Array(String)} GROUP BY alert_id "
+        f"HAVING argMax(a.to_state, {LATEST}) IN {_ACTIVE} OR alert_id IN (SELECT arrayJoin(mapKeys("
+        f"mapFilter((one, state) -> state != 'resolved', told))) FROM outbox_raw WHERE {_LAST})) "
+        "GROUP BY alert_id",
+        {"rules": list(rules)},
+    ).to_pylist()
+    return [Standing(_transition(row), row["known"]) for row in rows]
+
+
+def read_log(store: Store) -> Log:
+    """Return every group's last message."""
+    rows = store.query(
+        "SELECT id, receiver, any(group_key) AS name, any(o.told) AS told, any(o.dedup_key) AS dedup, "
+        f"min(o.at) AS event, min(o.created_at) AS written FROM outbox_raw AS o WHERE {_LAST} "
+        "GROUP BY id, receiver ORDER BY event, written"
+    ).to_pylist()
+    found: dict[GroupKey, list[Told]] = {}
+    for row in rows:
+        alerts = {alert: State(state) for alert, state in row["told"]}
+        told = Told(row["id"], alerts, row["written"], row["event"], row["dedup"])
+        found.setdefault(GroupKey(row["name"], row["receiver"]), []).append(told)
+    several = [one.id for own in found.values() if len(own) > 1 for one in own]
+    settled = _settled(store, several) if several else frozenset()
+    return Log({key: _last(key, own, settled) for key, own in found.items()})
+
+
+def read_acknowledged(store: Store) -> frozenset[str]:
+    """Return the ids of the alerts that somebody has acknowledged."""
+    rows = store.query("SELECT DISTINCT alert_id FROM alert_notes WHERE kind = 'acknowledgement'")
+    return frozenset(rows["alert_id"].to_pylist())
+
+
+def _last(key: GroupKey, own: Sequence[Told], settled: frozenset[tuple[str, str]]) -> Told:
+    last = own[-1]
+    # Of nobody's messages none is ever settled, and none is sent.
+    unsettled = any((one.id, key.receiver) not in settled for one in own)
+    forked = len(own) > 1 and key.receiver != NOBODY and unsettled
+    return Told(last.id, last.alerts, last.written_at, last.at, last.dedup_key, forked)
+
+
+def _settled(store: Store, ids: Sequence[str]) -> frozenset[tuple[str, str]]:
+    rows = store.query(
+        "SELECT DISTINCT id, receiver FROM deliveries_raw WHERE id IN {ids:Array(String)} "
+        "AND status IN ('sent', 'failed')",
+        {"ids": list(ids)},
+    )
+    return frozenset((row["id"], row["receiver"]) for row in rows.to_pylist())
+
+
+def _transition(row: Mapping[str, object]) -> Transition:
+    last, labels = row["last"], row["labels"]
+    if isinstance(last, Mapping):
+        last = tuple(last.values())
+    identity, fingerprint, rule, severity, before, after, at, since, value, threshold, n, metric, detail, sequence = (
+        last  # type: ignore[misc]
+    )
+    return Transition(
+        id=identity,
+        alert_id=str(row["alert_id"]),
+        fingerprint=fingerprint,
+        rule=rule,
+        severity=Severity(severity),
+        labels=dict(labels),  # type: ignore[call-overload]
+        from_state=State(before),
+        to_state=State(after),
+        at=at,
+        since=since,
+        value=value,
+        threshold=threshold,
+        n=int(n),
+        metric=metric,
+        detail=orjson.loads(detail or "{}"),
+        sequence=int(sequence),
+    )
