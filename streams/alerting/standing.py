@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import orjson
 
@@ -15,8 +16,11 @@ from inferwatch.streams.alerting.route.alert import NOBODY
 from inferwatch.streams.alerting.route.log import GroupKey, Log, Told
 from inferwatch.streams.ports import Store
 
-ACTIVE = (State.FIRING, State.RECOVERING, State.NO_DATA, State.ERROR)
-_ACTIVE = f"({', '.join(repr(one.value) for one in ACTIVE)})"
+_ACTIVE = f"({', '.join(sorted(repr(one.value) for one in ACTIVE))})"
+_KEPT = (
+    "id", "fingerprint", "rule", "severity", "from_state", "to_state", "at", "since", "value", "threshold", "n",
+    "metric", "detail", "sequence",
+)  # fmt: skip
 _WITHDRAWN = "(SELECT id FROM deliveries_raw WHERE status = 'superseded')"
 _LAST = (
     f"id NOT IN (SELECT previous FROM outbox_raw WHERE previous != '' AND id NOT IN {_WITHDRAWN}) "
@@ -37,8 +41,8 @@ def read_alerts(store: Store, rules: Sequence[str]) -> list[Standing]:
     """Return the episodes of ``rules`` (names) that are active, and the others that somebody believes to be."""
     rows = store.query(
         f"SELECT alert_id, minIf(a.decided_at, a.to_state IN {_ACTIVE}) AS known, "
-        "argMax((id, fingerprint, a.rule, severity, from_state, to_state, a.at, a.since, a.value, a.threshold, a.n, "
-        f"a.metric, a.detail, a.sequence), {LATEST}) AS last, any(labels) AS labels FROM alerts_raw AS a WHERE alert_id IN ("
+        f"argMax(({', '.join(f'a.{name}' for name in _KEPT)}), {LATEST}) AS last, any(a.labels) AS labels "
+        "FROM alerts_raw AS a WHERE alert_id IN ("
         "SELECT alert_id FROM alerts_raw AS a WHERE rule IN {rules:Array(String)} GROUP BY alert_id "
         f"HAVING argMax(a.to_state, {LATEST}) IN {_ACTIVE} OR alert_id IN (SELECT arrayJoin(mapKeys("
         f"mapFilter((one, state) -> state != 'resolved', told))) FROM outbox_raw WHERE {_LAST})) "
@@ -88,28 +92,14 @@ def _settled(store: Store, ids: Sequence[str]) -> frozenset[tuple[str, str]]:
     return frozenset((row["id"], row["receiver"]) for row in rows.to_pylist())
 
 
-def _transition(row: Mapping[str, object]) -> Transition:
-    last, labels = row["last"], row["labels"]
-    if isinstance(last, Mapping):
-        last = tuple(last.values())
-    identity, fingerprint, rule, severity, before, after, at, since, value, threshold, n, metric, detail, sequence = (
-        last  # type: ignore[misc]
-    )
-    return Transition(
-        id=identity,
-        alert_id=str(row["alert_id"]),
-        fingerprint=fingerprint,
-        rule=rule,
-        severity=Severity(severity),
-        labels=dict(labels),  # type: ignore[call-overload]
-        from_state=State(before),
-        to_state=State(after),
-        at=at,
-        since=since,
-        value=value,
-        threshold=threshold,
-        n=int(n),
-        metric=metric,
-        detail=orjson.loads(detail or "{}"),
-        sequence=int(sequence),
-    )
+def _transition(row: Mapping[str, Any]) -> Transition:
+    last = row["last"]
+    kept: dict[str, Any] = dict(zip(_KEPT, last.values() if isinstance(last, Mapping) else last, strict=True))
+    read = {
+        "labels": dict(row["labels"]),
+        "severity": Severity(kept["severity"]),
+        "from_state": State(kept["from_state"]),
+        "to_state": State(kept["to_state"]),
+        "detail": orjson.loads(kept["detail"] or "{}"),
+    }
+    return Transition(alert_id=row["alert_id"], **(kept | read))
