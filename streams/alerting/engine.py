@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from math import inf
 from uuid import uuid4
@@ -88,6 +88,7 @@ class Alerting:
         self._closed_until: dict[str, float] = {}
         self._failures: dict[str, int] = {}
         self._horizon: datetime | None = None
+        self._over: Set[str] = frozenset()
 
     # Deciding ------------------------------------------------------------------------------------------------------
 
@@ -106,8 +107,10 @@ class Alerting:
         rules = tuple(self._rules.values())
         known = history.load(self._store, list(self._rules), window.end)
         verdicts = evaluate(rules, window, metrics, known, StoredPast(self._store, rules))
-        for name, series in left_out(rules, metrics, known).items():
-            logger.warning("rule %s: %d series of %s are over its max_instances", name, series, window)
+        over = left_out(rules, metrics, known)
+        for name in sorted(over.keys() - self._over):
+            logger.warning("rule %s: %d series are over its max_instances and not looked at", name, over[name])
+        self._over = over.keys()
         judged = {verdict.fingerprint: verdict.metric for verdict in verdicts if verdict.metric is not None}
         fresh = [transition for verdict in verdicts for transition in verdict.transitions]
         if fresh:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
@@ -61,9 +60,8 @@ async def test_no_fault_loses_an_alert(store: ClickHouseStore) -> None:
 
 def test_a_lost_alert_and_a_repeated_page_would_be_seen(store: ClickHouseStore) -> None:
     schedule = faults.Schedule(store, 0)
-    histories: dict[str, Any] = dict.fromkeys(schedule.applications, ["fired", "resolved"])
     for receiver in (schedule.pager, schedule.hook):
-        receiver.history = dict(histories)
+        receiver.history = {application: ["fired", "resolved"] for application in schedule.applications}
     assert (schedule.lost(), schedule.repeated()) == (0, 0)
     schedule.pager.history[schedule.applications[0]] = ["fired"]
     schedule.hook.history[schedule.applications[1]] = ["fired", "resolved", "fired", "resolved"]
