@@ -19,6 +19,7 @@ from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import SeriesKey, Window
 from inferwatch.streams.alerting import history, outbox
 from inferwatch.streams.alerting.evaluation import evaluate, left_out, quiet
+from inferwatch.streams.alerting.events import INSTANTLY, EventWatch
 from inferwatch.streams.alerting.message import Change, compose
 from inferwatch.streams.alerting.outbox import Delivery, Parcel, Status, Waits
 from inferwatch.streams.alerting.past import StoredPast
@@ -81,6 +82,7 @@ class Alerting:
         self._thresholds = dict(score_thresholds or {}) | settings.detectors.thresholds
         self._recorder = recorder
         self._rules = {rule.name: rule for rule in settings.active_rules}
+        self._events = EventWatch(store, settings.event_rules, clock, recorder)
         self._owner = uuid4().hex
         self._everyone = tuple(receiver.name for receiver in settings.receivers)
         self._unrecorded: list[Delivery] = []
@@ -135,6 +137,17 @@ class Alerting:
         size, step = self._settings.windows.size, self._settings.windows.step
         windows = quiet(rules, began, until, size, step, known, StoredPast(self._store, rules))
         return [transition for window in windows for transition in self.decide(window, ())]
+
+    def look_at_rows(self, mark: datetime | None) -> list[Transition]:
+        """Let rules on single rows take in what has been stored; ``mark`` is up to where event time is complete.
+
+        Raises:
+            StoreUnavailable: call again.
+        """
+        changed = self._events.look(mark)
+        for one in changed:
+            self._put_into_outbox(Window(one.at - INSTANTLY, one.at), [one], {})
+        return changed
 
     def _put_into_outbox(
         self, window: Window, transitions: Sequence[Transition], judged: Mapping[str, WindowMetric]
