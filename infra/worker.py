@@ -65,6 +65,11 @@ def thresholds(settings: Settings, detectors: Sequence[Detector]) -> dict[str, f
     for name in settings.detectors.thresholds:
         if name not in found:
             raise Misconfigured(f"detectors.thresholds names {name!r}; the enabled detectors emit: {sorted(found)}")
+    for rule in settings.event_rules:
+        if rule.event not in found:
+            raise Misconfigured(
+                f"event_rules: rule {rule.name!r} names {rule.event!r}; the enabled detectors emit: {sorted(found)}"
+            )
     return found | settings.detectors.thresholds
 
 
@@ -182,6 +187,7 @@ async def run_worker(
 
         async def deliver() -> None:
             if CLOSING_PARTITION in stream.partitions():
+                await asyncio.to_thread(parts.alerting.look_at_rows, parts.closer.watermark)
                 await parts.alerting.deliver()
 
         turns: Counter[str] = Counter()

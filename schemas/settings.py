@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from inferwatch.schemas.baselines import CANARY, CanarySettings, Dimension, RollingSettings, TimeZone
 from inferwatch.schemas.columns import NUMBERS, SCORES
+from inferwatch.schemas.event_rules import EventRule
 from inferwatch.schemas.hub import DetectorName, HubModelSettings
 from inferwatch.schemas.judge import JudgeSettings
 from inferwatch.schemas.routing import RoutingSettings
@@ -368,6 +369,7 @@ class Settings(Section):
     privacy: PrivacySettings = PrivacySettings()
     limits: LimitSettings = LimitSettings()
     rules: tuple[Rule, ...] = ()
+    event_rules: tuple[EventRule, ...] = ()
     receivers: tuple[Receiver, ...] = ()
     routing: RoutingSettings = RoutingSettings()
     web: WebSettings = WebSettings()
@@ -375,19 +377,21 @@ class Settings(Section):
 
     @property
     def active_rules(self) -> tuple[Rule, ...]:
-        """The rules that are evaluated: those written down, and the one on blindness unless it is off or replaced."""
+        """The rules that may have alerts: those written down, and the one on blindness unless it is off or replaced."""
+        written = (*self.rules, *(rule.as_rule() for rule in self.event_rules))
         replaced = any(rule.name == BLIND_RULE.name for rule in self.rules)
-        return self.rules if replaced or not self.monitoring.blind_alert else (*self.rules, BLIND_RULE)
+        return written if replaced or not self.monitoring.blind_alert else (*written, BLIND_RULE)
 
     @model_validator(mode="after")
     def _names_meet(self) -> Settings:
-        _unique("rules", [rule.name for rule in self.rules])
+        _unique("rules", [rule.name for rule in (*self.rules, *self.event_rules)])
         names = [receiver.name for receiver in self.receivers]
         _unique("receivers", names)
-        for rule in self.rules:
-            for wanted in rule.receivers:
+        for one in (*self.rules, *self.event_rules):
+            for wanted in one.receivers:
                 if wanted not in names:
-                    raise ValueError(f"rule {rule.name!r} names receiver {wanted!r}; known: {names or 'none'}")
+                    raise ValueError(f"rule {one.name!r} names receiver {wanted!r}; known: {names or 'none'}")
+        for rule in self.rules:
             for dimension in rule.group_by:
                 if dimension not in self.segments.dimensions:
                     raise ValueError(

@@ -150,10 +150,10 @@ class Closer:
             return []
         last = self._last_closed()
         due = self._touched(self.watermark, last)
-        ahead = [window for window in due if last is None or window.start > last]
-        closed = self._close(ahead[:WINDOWS_A_TICK], last)
-        self._let_pass(min([self.watermark, *(one.end - self._windows.step for one in ahead[WINDOWS_A_TICK:])]))
-        self._looked_up_to = place if len(ahead) <= WINDOWS_A_TICK else None
+        fresh = [window for window in due if last is None or window.start > last]
+        closed = self._close(fresh[:WINDOWS_A_TICK], last)
+        self._let_pass(min([self.watermark, *(one.end - self._windows.step for one in fresh[WINDOWS_A_TICK:])]))
+        self._looked_up_to = place if len(fresh) <= WINDOWS_A_TICK else None
         if revising:
             self._revised_at = now
             oldest = self.watermark - self._windows.revise_for

@@ -1,7 +1,7 @@
 """Read this file first: a batch of raw records becomes rows. The source does not matter (Kafka, files).
 
     prepare: decode -> redact -> one encoder pass over the distinct texts -> detectors score -> Arrow tables
-    commit:  duplicates out -> dead letters, embeddings, inferences, progress inserted, in that order
+    commit:  duplicates out -> dead letters, embeddings, inferences, severe rows, progress inserted, in that order
 
 ``prepare`` is arithmetic and may run while an earlier batch is being committed. ``commit`` is idempotent: a
 record's row is a function of the record, its sorting key (application, timestamp, id) does not depend on the
@@ -31,6 +31,7 @@ from inferwatch.streams.plans import Plans
 from inferwatch.streams.ports import DeadLetter, RawRecord, Store
 from inferwatch.streams.redact import redact
 from inferwatch.streams.scoring import Scoring
+from inferwatch.streams.severe import severe_rows
 from inferwatch.streams.telemetry import BATCH_SCORING, EVENT_TO_ROW, SCORED, SILENT, Recorder
 
 
@@ -132,6 +133,9 @@ class Pipeline:
             versions = {detector.name: detector.version for detector in self._detectors}
             table = rows.inferences(prepared, kept, self._settings, versions, self._encoder.revision, now)
             self._insert("inferences_raw", table, stored)
+            severe = severe_rows(self._settings.event_rules, prepared, kept, now)
+            if severe.num_rows:
+                self._insert("severe_rows_raw", severe, stored)
             self._recorder.observe(EVENT_TO_ROW, self._ages(prepared.entries[row] for row in kept))
         if prepared.records:
             # Progress is written last: what it covers is stored. It also moves over dead letters.

@@ -65,7 +65,7 @@ async def _run(settings: Settings, files: tuple[Path, ...], feedback: tuple[Path
 def _silent(settings: Settings) -> Settings:
     """Return the settings without receivers: an old log must not page anybody, now or when a service starts."""
     rules = tuple(rule.model_copy(update={"receivers": ()}) for rule in settings.rules)
-    return settings.model_copy(update={"rules": rules, "receivers": ()})
+    return settings.model_copy(update={"rules": rules, "event_rules": (), "receivers": ()})
 
 
 def _report(done: Replayed, store: ClickHouseStore) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime
 
 from inferwatch.schemas.alerts import Transition
@@ -17,6 +17,7 @@ from inferwatch.streams.alerting import history
 from inferwatch.streams.alerting.delivering import Deliverer
 from inferwatch.streams.alerting.dispatch import Dispatcher
 from inferwatch.streams.alerting.evaluation import evaluate, left_out, quiet
+from inferwatch.streams.alerting.events import EventWatch
 from inferwatch.streams.alerting.past import StoredPast
 from inferwatch.streams.ports import Notifier, Store
 from inferwatch.streams.telemetry import SILENT, TRANSITIONS, Recorder
@@ -78,8 +79,10 @@ class Alerting:
         self._recorder = recorder
         self._rules = {rule.name: rule for rule in settings.active_rules}
         thresholds = dict(score_thresholds or {}) | settings.detectors.thresholds
+        self._events = EventWatch(store, settings.event_rules, clock, recorder)
         self._dispatcher = Dispatcher(settings, store, clock, thresholds, recorder)
         self._deliverer = Deliverer(store, notifiers, clock, recorder)
+        self._over: Set[str] = frozenset()
 
     # Deciding ------------------------------------------------------------------------------------------------------
 
@@ -98,8 +101,10 @@ class Alerting:
         rules = tuple(self._rules.values())
         known = history.load(self._store, list(self._rules), window.end)
         verdicts = evaluate(rules, window, metrics, known, StoredPast(self._store, rules))
-        for name, series in left_out(rules, metrics, known).items():
-            logger.warning("rule %s: %d series of %s are over its max_instances", name, series, window)
+        over = left_out(rules, metrics, known)
+        for name in sorted(over.keys() - self._over):
+            logger.warning("rule %s: %d series are over its max_instances and not looked at", name, over[name])
+        self._over = over.keys()
         fresh = [transition for verdict in verdicts for transition in verdict.transitions]
         if fresh:
             rows = history.table(fresh, self._clock.now())
@@ -124,6 +129,17 @@ class Alerting:
         size, step = self._settings.windows.size, self._settings.windows.step
         windows = quiet(rules, began, until, size, step, known, StoredPast(self._store, rules))
         return [transition for window in windows for transition in self.decide(window, ())]
+
+    def look_at_rows(self, mark: datetime | None) -> list[Transition]:
+        """Let rules on single rows take in what has been stored; ``mark`` is up to where event time is complete.
+
+        Raises:
+            StoreUnavailable: call again.
+        """
+        changed = self._events.look(mark)
+        if changed:
+            self._dispatcher.dispatch()
+        return changed
 
     # Telling ---------------------------------------------------------------------------------------------------------
 

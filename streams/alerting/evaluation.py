@@ -77,8 +77,8 @@ def evaluate(
         ValueError: a metric belongs to another window.
     """
     kinds = by_kind(metrics, rules)
-    since = {kind: min(horizon(rule, window) for rule in rules if kind_of(rule) == kind) for kind in kinds}
-    newest = {kind: past.newest(*kind, since[kind], window.end) for kind in kinds}
+    since = min((horizon(rule, window) for rule in rules), default=window.end)
+    newest = {kind: past.newest(*kind, since, window.end) for kind in kinds}
     verdicts: list[Verdict] = []
     for rule in rules:
         kind = kind_of(rule)
@@ -127,10 +127,11 @@ def quiet(
         return []
     first = Window(began + slide - size, began + slide)
     ends: set[datetime] = set()
+    since = min((horizon(rule, first) for rule in rules), default=until)
     for rule in rules:
         if rule.no_data is Silence.KEEP and rule.error is Silence.KEEP:
             continue
-        newest = past.newest(*kind_of(rule), horizon(rule, first), until)
+        newest = past.newest(*kind_of(rule), since, until)
         for series, _ in _instances(rule, first, [], newest, history):
             if history.now(_identity(rule.name, series)[0]).state in UNKNOWN:
                 continue

@@ -12,6 +12,7 @@ from typing import Any
 from inferwatch.schemas.alerts import UNKNOWN, Notification, State, Transition
 from inferwatch.schemas.baselines import CANARY
 from inferwatch.schemas.errors import Permanent
+from inferwatch.schemas.event_rules import EVENT
 from inferwatch.schemas.explanation import Brief
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.routing import RECEIVER_DOWN
@@ -29,6 +30,7 @@ from inferwatch.streams.alerting.wording import (
     judged,
     number,
     place,
+    severe,
     silent,
     span,
     subject,
@@ -154,6 +156,8 @@ def _firing(rule: Rule, change: Change, thresholds: Mapping[str, float], referen
     metric, transition = change.metric, change.transition
     if metric.metric == RECEIVER_DOWN:
         return _receiver_down(transition)
+    if metric.metric.endswith(EVENT):
+        return f"{severe(transition)} The rule fires at {condition(rule)}."
     if transition.to_state in UNKNOWN or isnan(metric.value):
         return f"{silent(transition)} The rule fires at {condition(rule)}."
     lasting = transition.at - transition.since

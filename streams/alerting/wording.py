@@ -10,6 +10,7 @@ from typing import Any
 from inferwatch.schemas.alerts import State, Transition
 from inferwatch.schemas.baselines import CANARY
 from inferwatch.schemas.comparisons import Baseline, Change, Comparison
+from inferwatch.schemas.event_rules import EVENT
 from inferwatch.schemas.explanation import Brief, Share
 from inferwatch.schemas.rules import BLIND, RECURRENCE, Bound, Rule
 
@@ -171,6 +172,14 @@ def judged(rule: Rule, detail: Mapping[str, Any]) -> str:
 
 def _times(value: Any) -> str:
     return f"{float(value):.3g} times" if isinstance(value, int | float) else "an unknown number of times"
+
+
+def severe(transition: Transition) -> str:
+    """Say which row fired a rule on single rows, and how many there were."""
+    score = transition.metric.removesuffix(EVENT)
+    others = f" {transition.n - 1:,} more came with it." if transition.n > 1 else ""
+    row = transition.detail.get("row", "")
+    return f"One row scored {number(transition.value, '')} for {score} at {utc(transition.since)}: id {row}.{others}"
 
 
 def silent(transition: Transition) -> str:

@@ -495,6 +495,25 @@ CREATE OR REPLACE VIEW inferwatch.alerts  AS SELECT * FROM inferwatch.alerts_raw
 
 ALTER TABLE inferwatch.windows_raw  ADD COLUMN IF NOT EXISTS passed DateTime64(3, 'UTC');
 
+CREATE TABLE IF NOT EXISTS inferwatch.severe_rows_raw  (
+    rule LowCardinality(String),
+    application LowCardinality(String),
+    timestamp DateTime64(3, 'UTC'),
+    id String,
+    score SimpleAggregateFunction(max, Float64),
+    alert_id SimpleAggregateFunction(max, String),
+    noted_at SimpleAggregateFunction(max, DateTime64(3, 'UTC'))
+) ENGINE = AggregatingMergeTree
+PARTITION BY toYYYYMM(timestamp)
+ORDER BY (rule, application, timestamp, id)
+TTL toDateTime(noted_at) + INTERVAL 400 DAY DELETE
+SETTINGS non_replicated_deduplication_window = 0;
+
+CREATE OR REPLACE VIEW inferwatch.severe_rows  AS
+SELECT s.rule AS rule, s.application AS application, s.timestamp AS timestamp, s.id AS id, max(s.score) AS score,
+    max(s.alert_id) AS alert_id, max(s.noted_at) AS noted_at
+FROM inferwatch.severe_rows_raw AS s GROUP BY s.rule, s.application, s.timestamp, s.id;
+
 ALTER TABLE inferwatch.outbox_raw 
     ADD COLUMN IF NOT EXISTS group_key String DEFAULT concat('alert/', alert_id),
     ADD COLUMN IF NOT EXISTS previous String,

@@ -213,18 +213,15 @@ def main() -> None:
             disagreements |= found["disagreements"]
             totals.update({name: value for name, value in found.items() if isinstance(value, int)})
             print(f"{totals['histories']} histories, {len(disagreements)} disagree", flush=True)
-    write(
-        "agreement",
-        {
-            "machine": around,
-            "seconds": round(time.perf_counter() - began, 1),
-            **totals,
-            "transitions": dict(sorted(transitions.items())),
-            "disagreements": len(disagreements),
-            "disagreeing": disagreements,
-        },
-        options.output,
-    )
+            summed = {
+                "machine": around,
+                "seconds": round(time.perf_counter() - began, 1),
+                **totals,
+                "transitions": dict(sorted(transitions.items())),
+                "disagreements": len(disagreements),
+                "disagreeing": disagreements,
+            }
+            write("agreement", summed, options.output)
 
 
 if __name__ == "__main__":
