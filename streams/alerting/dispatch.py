@@ -23,6 +23,7 @@ from inferwatch.streams.alerting.numbers import numbers_behind
 from inferwatch.streams.alerting.receivers_down import changes_of_receivers
 from inferwatch.streams.alerting.route.alert import NOBODY, Alert, matching_labels
 from inferwatch.streams.alerting.route.dedup import Held, News
+from inferwatch.streams.alerting.route.log import Log
 from inferwatch.streams.alerting.route.plan import Flush, Plan, plan
 from inferwatch.streams.alerting.silences import standing as standing_silences
 from inferwatch.streams.alerting.standing import ACTIVE, Standing, read_acknowledged, read_alerts, read_log
@@ -87,9 +88,13 @@ class Dispatcher:
             self._looked_at = self._clock.monotonic()
             self._waiting = True  # until it is known, so that a failure is made up for at once
             now = self._clock.now()
+            # The log first: whoever stops between the two then knows of too little that was told, writes after a
+            # message that another has already followed, and that is noticed. The other way round an alert that has
+            # ended and been told would look new.
+            log = read_log(self._store)
             standing = self._standing(now)
             transitions = {one.transition.alert_id: one.transition for one in standing}
-            found = self._plan(standing, now)
+            found = self._plan(standing, log, now)
             self._write(found.flushes, transitions, now)
             self._account(found, transitions)
             self._waiting = found.waiting
@@ -103,7 +108,7 @@ class Dispatcher:
             found = read_alerts(self._store, names)
         return [one for one in found if one.transition.rule in self._rules]
 
-    def _plan(self, standing: Sequence[Standing], now: datetime) -> Plan:
+    def _plan(self, standing: Sequence[Standing], log: Log, now: datetime) -> Plan:
         if not standing:
             return Plan((), ())
         acknowledged = read_acknowledged(self._store)
@@ -112,7 +117,7 @@ class Dispatcher:
             one.transition.alert_id: min(one.known_at, self._seen.get(one.transition.alert_id, now)) for one in standing
         }
         alerts = [self._alert(one.transition, acknowledged) for one in standing]
-        return plan(alerts, standing_silences(self._store, now), read_log(self._store), self._settings.routing, now)
+        return plan(alerts, standing_silences(self._store, now), log, self._settings.routing, now)
 
     def _alert(self, transition: Transition, acknowledged: frozenset[str]) -> Alert:
         rule = self._rules[transition.rule]
