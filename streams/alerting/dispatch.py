@@ -14,6 +14,7 @@ from inferwatch.schemas.alerts import Notification, State, Transition
 from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.routing import RECEIVER_DOWN_RULE
+from inferwatch.schemas.rules import Rule
 from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import ALL
 from inferwatch.streams.alerting import outbox
@@ -58,19 +59,25 @@ class Dispatcher:
         score_thresholds: Mapping[str, float],
         recorder: Recorder,
     ) -> None:
-        self._settings = settings
         self._store = store
         self._clock = clock
         self._thresholds = score_thresholds
         self._recorder = recorder
-        self._rules = {rule.name: rule for rule in (*settings.active_rules, RECEIVER_DOWN_RULE)}
-        self._everyone = tuple(receiver.name for receiver in settings.receivers)
         self._lock = Lock()
+        self.use(settings)
         self._looked_at: float | None = None
         self._waiting = False
         self._seen: dict[str, datetime] = {}
+        self._written: dict[str, datetime] = {}
         self._untold: set[str] = set()
         self._suppressed: set[tuple[str, str, Held]] = set()
+
+    def use(self, settings: Settings, gone: Sequence[Rule] = ()) -> None:
+        """Go by ``settings`` from the next look on; of the rules that are ``gone`` the end is still told."""
+        with self._lock:
+            self._settings = settings
+            self._rules = {rule.name: rule for rule in (*gone, *settings.active_rules, RECEIVER_DOWN_RULE)}
+            self._everyone = tuple(receiver.name for receiver in settings.receivers)
 
     def dispatch_if_due(self) -> int:
         """Do ``dispatch`` where something may be due; return how many messages were written."""
@@ -91,7 +98,7 @@ class Dispatcher:
             # The log first: whoever stops between the two then knows of too little that was told, writes after a
             # message that another has already followed, and that is noticed. The other way round an alert that has
             # ended and been told would look new.
-            log = read_log(self._store)
+            log = self._by_this_clock(read_log(self._store), now)
             standing = self._standing(now)
             transitions = {one.transition.alert_id: one.transition for one in standing}
             found = self._plan(standing, log, now)
@@ -108,11 +115,19 @@ class Dispatcher:
             found = read_alerts(self._store, names)
         return [one for one in found if one.transition.rule in self._rules]
 
+    def _by_this_clock(self, log: Log, now: datetime) -> Log:
+        """Return ``log`` with nothing written after this process first saw it.
+
+        So no wait is as long as another's clock is wrong.
+        """
+        self._written = {told.id: min(told.written_at, self._written.get(told.id, now)) for told in log.last.values()}
+        return Log({key: replace(told, written_at=self._written[told.id]) for key, told in log.last.items()})
+
     def _plan(self, standing: Sequence[Standing], log: Log, now: datetime) -> Plan:
         if not standing:
             return Plan((), ())
         acknowledged = read_acknowledged(self._store)
-        # By this process's clock nothing is known before it was seen: no wait is as long as another's clock is wrong.
+        # As with the log: an alert is known at the latest since it was first seen here.
         self._seen = {
             one.transition.alert_id: min(one.known_at, self._seen.get(one.transition.alert_id, now)) for one in standing
         }

@@ -98,6 +98,7 @@ def _note(
         dedup_key=f"inferwatch/{transition.alert_id}",
         status=transition.to_state,
         severity=transition.severity,
+        rule=rule.name,
         title=f"{headline(rule)}{_topic(brief)}: {where}",
         summary=says,
         labels=dict(transition.labels),
