@@ -127,6 +127,7 @@ class AlertLine:
     since: datetime
     at: datetime
     url: str
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ class Notification:
     ``examples`` are redacted texts, ``sql`` reproduces the number, ``dedup_key`` is stable from the first alert of a
     group until all are resolved.
     ``findings`` are plain sentences that say what changed, ``picture`` is the address of a picture of it; both are of
-    drift only.
+    drift only. ``rule`` names the rule, where it is known.
     """
 
     id: str
@@ -166,3 +167,4 @@ class Notification:
     findings: tuple[str, ...] = ()
     picture: str = ""
     alerts: tuple[AlertLine, ...] = ()
+    rule: str = ""

@@ -84,4 +84,5 @@ def _line(settings: Settings, state: State, transition: Transition, rule: Rule) 
         since=transition.since,
         at=transition.at,
         url=address(settings, transition.alert_id),
+        rule=rule.name,
     )

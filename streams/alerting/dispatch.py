@@ -14,6 +14,7 @@ from inferwatch.schemas.alerts import ACTIVE, Notification, State, Transition
 from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.routing import RECEIVER_DOWN_RULE
+from inferwatch.schemas.rules import Rule
 from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import ALL
 from inferwatch.streams.alerting import outbox
@@ -23,6 +24,7 @@ from inferwatch.streams.alerting.numbers import numbers_behind
 from inferwatch.streams.alerting.receivers_down import changes_of_receivers
 from inferwatch.streams.alerting.route.alert import NOBODY, Alert, matching_labels
 from inferwatch.streams.alerting.route.dedup import Held, News
+from inferwatch.streams.alerting.route.log import Log
 from inferwatch.streams.alerting.route.plan import Flush, Plan, plan
 from inferwatch.streams.alerting.silences import standing as standing_silences
 from inferwatch.streams.alerting.standing import Standing, read_acknowledged, read_alerts, read_log
@@ -57,19 +59,25 @@ class Dispatcher:
         score_thresholds: Mapping[str, float],
         recorder: Recorder,
     ) -> None:
-        self._settings = settings
         self._store = store
         self._clock = clock
         self._thresholds = score_thresholds
         self._recorder = recorder
-        self._rules = {rule.name: rule for rule in (*settings.active_rules, RECEIVER_DOWN_RULE)}
-        self._everyone = tuple(receiver.name for receiver in settings.receivers)
         self._lock = Lock()
+        self.use(settings)
         self._looked_at: float | None = None
         self._waiting = False
         self._seen: dict[str, datetime] = {}
+        self._written: dict[str, datetime] = {}
         self._untold: set[str] = set()
         self._suppressed: set[tuple[str, str, Held]] = set()
+
+    def use(self, settings: Settings, gone: Sequence[Rule] = ()) -> None:
+        """Go by ``settings`` from the next look on; of the rules that are ``gone`` the end is still told."""
+        with self._lock:
+            self._settings = settings
+            self._rules = {rule.name: rule for rule in (*gone, *settings.active_rules, RECEIVER_DOWN_RULE)}
+            self._everyone = tuple(receiver.name for receiver in settings.receivers)
 
     def dispatch_if_due(self) -> int:
         """Do ``dispatch`` where something may be due; return how many messages were written."""
@@ -87,9 +95,13 @@ class Dispatcher:
             self._looked_at = self._clock.monotonic()
             self._waiting = True  # until it is known, so that a failure is made up for at once
             now = self._clock.now()
+            # The log first: whoever stops between the two then knows of too little that was told, writes after a
+            # message that another has already followed, and that is noticed. The other way round an alert that has
+            # ended and been told would look new.
+            log = self._by_this_clock(read_log(self._store), now)
             standing = self._standing(now)
             transitions = {one.transition.alert_id: one.transition for one in standing}
-            found = self._plan(standing, now)
+            found = self._plan(standing, log, now)
             self._write(found.flushes, transitions, now)
             self._account(found, transitions)
             self._waiting = found.waiting
@@ -103,16 +115,24 @@ class Dispatcher:
             found = read_alerts(self._store, names)
         return [one for one in found if one.transition.rule in self._rules]
 
-    def _plan(self, standing: Sequence[Standing], now: datetime) -> Plan:
+    def _by_this_clock(self, log: Log, now: datetime) -> Log:
+        """Return ``log`` with nothing written after this process first saw it.
+
+        So no wait is as long as another's clock is wrong.
+        """
+        self._written = {told.id: min(told.written_at, self._written.get(told.id, now)) for told in log.last.values()}
+        return Log({key: replace(told, written_at=self._written[told.id]) for key, told in log.last.items()})
+
+    def _plan(self, standing: Sequence[Standing], log: Log, now: datetime) -> Plan:
         if not standing:
             return Plan((), ())
         acknowledged = read_acknowledged(self._store)
-        # By this process's clock nothing is known before it was seen: no wait is as long as another's clock is wrong.
+        # As with the log: an alert is known at the latest since it was first seen here.
         self._seen = {
             one.transition.alert_id: min(one.known_at, self._seen.get(one.transition.alert_id, now)) for one in standing
         }
         alerts = [self._alert(one.transition, acknowledged) for one in standing]
-        return plan(alerts, standing_silences(self._store, now), read_log(self._store), self._settings.routing, now)
+        return plan(alerts, standing_silences(self._store, now), log, self._settings.routing, now)
 
     def _alert(self, transition: Transition, acknowledged: frozenset[str]) -> Alert:
         rule = self._rules[transition.rule]

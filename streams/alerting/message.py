@@ -113,6 +113,7 @@ def _note(
         dedup_key=f"inferwatch/{transition.alert_id}",
         status=transition.to_state,
         severity=transition.severity,
+        rule=rule.name,
         title=f"{_SILENT.get(transition.to_state, '')}{headline(rule)}{_topic(brief)}: {where}",
         summary=says,
         labels=dict(transition.labels),

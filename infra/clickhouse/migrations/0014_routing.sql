@@ -8,6 +8,9 @@ ALTER TABLE ${database}.outbox_raw ${on_cluster}
     ADD COLUMN IF NOT EXISTS told Map(String, LowCardinality(String)) DEFAULT map(alert_id, JSONExtractString(payload, 'status')),
     ADD COLUMN IF NOT EXISTS dedup_key String DEFAULT concat('inferwatch/', alert_id);
 
+-- Or every look at the log would parse the payloads of all the messages from before.
+ALTER TABLE ${database}.outbox_raw ${on_cluster} MATERIALIZE COLUMN told;
+
 CREATE OR REPLACE VIEW ${database}.outbox ${on_cluster} AS
 SELECT id, receiver, group_key, reason, alert_id, told, payload, at, created_at
 FROM ${database}.outbox_raw FINAL WHERE receiver != '';
