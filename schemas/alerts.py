@@ -70,12 +70,30 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertLine:
+    """One alert of a grouped message."""
+
+    alert_id: str
+    status: State
+    severity: Severity
+    title: str
+    labels: dict[str, str]
+    metric: str
+    value: float
+    threshold: str
+    n: int
+    since: datetime
+    at: datetime
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Notification:
     """What a person is told: one firing or resolved transition, with everything needed to act on it.
 
     ``examples`` are redacted texts, ``sql`` reproduces the number, ``dedup_key`` is stable over the episode.
     ``findings`` are plain sentences that say what changed, ``picture`` is the address of a picture of it; both are of
-    drift only.
+    drift only. ``alerts`` are the alerts of a grouped message; empty where it is about one.
     """
 
     id: str
@@ -101,3 +119,4 @@ class Notification:
     description: str = ""
     findings: tuple[str, ...] = ()
     picture: str = ""
+    alerts: tuple[AlertLine, ...] = ()
