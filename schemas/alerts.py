@@ -85,6 +85,7 @@ class AlertLine:
     since: datetime
     at: datetime
     url: str
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,8 @@ class Notification:
 
     ``examples`` are redacted texts, ``sql`` reproduces the number, ``dedup_key`` is stable over the episode.
     ``findings`` are plain sentences that say what changed, ``picture`` is the address of a picture of it; both are of
-    drift only. ``alerts`` are the alerts of a grouped message; empty where it is about one.
+    drift only. ``alerts`` are the alerts of a grouped message; empty where it is about one. ``rule`` names the
+    rule, where it is known.
     """
 
     id: str
@@ -120,3 +122,4 @@ class Notification:
     findings: tuple[str, ...] = ()
     picture: str = ""
     alerts: tuple[AlertLine, ...] = ()
+    rule: str = ""

@@ -123,7 +123,7 @@ class AlertmanagerReceiver(_Kind):
     expires_after: Duration = Field(
         default=timedelta(hours=24),
         ge=timedelta(minutes=10),
-        description="An alert of which inferwatch says nothing for this long ends there; it is repeated every minute.",
+        description="Alerts are repeated every minute; one that is not repeated for this long ends there.",
     )
     allow_networks: Networks = ()
 

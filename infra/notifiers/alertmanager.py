@@ -23,12 +23,10 @@ from inferwatch.infra.notifiers.payload import LABEL, TEXT, stamp
 from inferwatch.schemas.alerts import AlertLine, Notification, State
 from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.receivers import AlertmanagerReceiver
-from inferwatch.schemas.rules import Severity
 from inferwatch.streams.alerting.wording import cut, number
 
 ALERTS = 500
 """Alerts in one request."""
-NAME = "alertname"
 _NO_LABEL = re.compile(r"[^a-zA-Z0-9_]")
 
 
@@ -74,13 +72,19 @@ class Alertmanager:
 
 def alerts(note: Notification, now: datetime, expires_after: timedelta) -> Iterator[dict[str, Any]]:
     """Yield the alerts of ``note`` as Alertmanager takes them."""
-    common = {"description": note.description}
+    own = {
+        "reference": note.reference,
+        "sql": note.sql,
+        "examples": "\n".join(note.examples),
+        "findings": "\n".join(note.findings),
+        "description": note.description,
+    }
     if not note.alerts:
-        own = {"summary": note.title, "details": note.summary, "reference": note.reference, "sql": note.sql}
-        told = {"examples": "\n".join(note.examples), "findings": "\n".join(note.findings)}
-        yield _alert(note, own | told | common, now, expires_after)
+        yield _alert(note, {"summary": note.title, "details": note.summary} | own, now, expires_after)
     for line in note.alerts:
-        yield _alert(line, {"summary": line.title} | common, now, expires_after)
+        # A group tells of its first alert in full.
+        more = own if line.alert_id == note.alert_id else {"description": note.description}
+        yield _alert(line, {"summary": line.title} | more, now, expires_after)
 
 
 def _alert(
@@ -91,7 +95,7 @@ def _alert(
     state = "" if resolved else alert.status.value
     annotations = {**texts, "value": value, "threshold": alert.threshold, "n": str(alert.n), "state": state}
     found: dict[str, Any] = {
-        "labels": labels(alert.labels, alert.metric, alert.severity, alert.alert_id),
+        "labels": labels(alert),
         "annotations": {name: cut(text, TEXT) for name, text in annotations.items() if text},
         "startsAt": stamp(alert.since),
         # Over it is at once: an end that lies in our future would be an alert that is still there.
@@ -100,14 +104,18 @@ def _alert(
     return found | ({"generatorURL": alert.url} if 0 < len(alert.url) <= TEXT else {})
 
 
-def labels(own: Mapping[str, str], metric: str, severity: Severity, alert_id: str) -> dict[str, str]:
+def labels(alert: Notification | AlertLine) -> dict[str, str]:
     """Return the labels that name the alert in Alertmanager: the same from its first message to its last.
 
-    ``alertname`` is the rule where the labels say it, else the metric. ``inferwatch_alert`` keeps two rules on one
-    metric apart.
+    ``inferwatch_alert`` keeps alerts apart whose other labels are equal.
     """
-    found = {NAME: metric, "severity": severity.value, "metric": metric, "inferwatch_alert": alert_id.partition("-")[0]}
-    for name, text in own.items():
+    found = {
+        "alertname": alert.rule or alert.metric,
+        "severity": alert.severity.value,
+        "metric": alert.metric,
+        "inferwatch_alert": alert.alert_id.partition("-")[0],
+    }
+    for name, text in alert.labels.items():
         safe = _NO_LABEL.sub("_", name)
         found[f"_{safe}" if safe[:1].isdigit() else safe] = cut(text, LABEL)
     return {name: text for name, text in found.items() if text}

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import isnan
 
-from inferwatch.schemas.alerts import AlertLine, Notification, State
+from inferwatch.schemas.alerts import AlertLine, State
 from inferwatch.schemas.rules import Severity
 from inferwatch.streams.alerting.wording import number, span, utc
 
@@ -43,9 +43,3 @@ def measured(alert: AlertLine) -> str:
     """Return value, threshold, count and since when, on one line."""
     value = "no value" if isnan(alert.value) else f"{number(alert.value, alert.metric)} from {alert.n:,} inferences"
     return f"{value} (fires at {alert.threshold}), since {utc(alert.since)} ({span(alert.at - alert.since)})"
-
-
-def group_line(note: Notification) -> str:
-    """Return the head of a grouped message: its counts and how it is summed up."""
-    said = counts(note.alerts)
-    return f"{said}. {note.summary}" if note.summary else said

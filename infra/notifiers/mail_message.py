@@ -16,7 +16,7 @@ from email.utils import format_datetime
 from html import escape
 from urllib.parse import urlsplit
 
-from inferwatch.infra.notifiers.lines import counts, left_out, measured, word, worst_first
+from inferwatch.infra.notifiers.lines import left_out, measured, word, worst_first
 from inferwatch.schemas.alerts import AlertLine, Notification, State
 from inferwatch.schemas.rules import Severity
 from inferwatch.streams.alerting.wording import cut, interval, number, span, utc
@@ -128,7 +128,7 @@ def one_line(said: str) -> str:
 
 
 def _said(note: Notification) -> str:
-    return cut(f"{counts(note.alerts)}. {note.summary}" if note.alerts else note.summary, TEXT)
+    return cut(note.summary, TEXT)
 
 
 def _shown(alert: AlertLine) -> str:
@@ -154,7 +154,10 @@ def _sections(note: Notification) -> Iterator[tuple[str, str]]:
         if note.picture:
             yield "Picture of the change", cut(note.picture, TEXT)
         if note.examples:
-            yield "Examples", "\n".join(cut(one, TEXT) for one in note.examples[:EXAMPLES])
+            yield (
+                "Examples of the first" if note.alerts else "Examples",
+                "\n".join(cut(one, TEXT) for one in note.examples[:EXAMPLES]),
+            )
     if note.sql:
         yield SQL, f'inferwatch sql "{cut(note.sql, TEXT)}"'
 

@@ -15,7 +15,6 @@ import orjson
 from pydantic import SecretStr
 
 from inferwatch.infra.notifiers.http import Sender
-from inferwatch.infra.notifiers.lines import counts
 from inferwatch.infra.notifiers.payload import as_json, stamp
 from inferwatch.schemas.alerts import Notification, State
 from inferwatch.schemas.clock import Clock
@@ -86,14 +85,13 @@ def event(
         images: whether PagerDuty can fetch the picture.
     """
     where = cut(note.labels.get("application") or "inferwatch", SUMMARY)
-    said = f"{note.title} ({counts(note.alerts)}): {note.summary}" if note.alerts else f"{note.title}: {note.summary}"
     details = {name: value for name, value in as_json(note).items() if value not in ("", None, [], {})}
     found: dict[str, Any] = {
         "routing_key": routing_key,
         "event_action": action,
         "dedup_key": note.dedup_key[:DEDUP_KEY],
         "payload": {
-            "summary": cut(" ".join(said.split()), SUMMARY),
+            "summary": cut(" ".join(f"{note.title}: {note.summary}".split()), SUMMARY),
             "source": where,
             "severity": (severities or {}).get(note.severity, note.severity).value,
             "timestamp": stamp(note.at),

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from inferwatch.infra.notifiers.lines import group_line, left_out, measured, word, worst_first
+from inferwatch.infra.notifiers.lines import left_out, measured, word, worst_first
 from inferwatch.schemas.alerts import AlertLine, Notification, State
 from inferwatch.schemas.rules import Severity
 from inferwatch.streams.alerting.wording import interval, number, span, utc
@@ -40,7 +40,7 @@ Block = dict[str, Any]
 def message(note: Notification) -> dict[str, Any]:
     """Return the payload: what and how bad, where, since when, how much against what, examples, SQL.
 
-    A grouped message has its worst alerts instead, one line each.
+    A grouped message has its worst alerts, one line each, and examples of the first.
     """
     return {
         "text": cut(f"{word(note.status, note.severity)}: {escape(note.title)}", SECTION),
@@ -55,7 +55,7 @@ def heading(note: Notification) -> list[Block]:
     said = f"{_sign(note.status, note.severity)} {word(note.status, note.severity)}: {plain(note.title)}"
     return [
         {"type": "header", "block_id": "title", "text": {"type": "plain_text", "text": cut(said, HEADER)}},
-        _section(cut(escape(group_line(note) if note.alerts else note.summary), SUMMARY), "summary"),
+        _section(cut(escape(note.summary), SUMMARY), "summary"),
     ]
 
 
@@ -82,8 +82,7 @@ def _single(note: Notification) -> list[Block]:
         blocks.append(_what_to_do(note))
     blocks.append({"type": "section", "block_id": "numbers", "fields": _fields(note)})
     if note.examples and not resolved:
-        quoted = "\n".join(f"> {cut(escape(' '.join(one.split())), EXAMPLE)}" for one in note.examples[:EXAMPLES])
-        blocks.append(_section(f"*Examples*\n{quoted}", "examples"))
+        blocks.append(_examples(note, "Examples"))
     if note.sql:
         command = cut(f'inferwatch sql "{escape(note.sql)}', CODE)
         blocks.append(_section(f'*Compute the number again*\n```{command}"```', "sql"))
@@ -100,8 +99,10 @@ def _group(note: Notification) -> list[Block]:
         blocks.append(_context(more))
     if note.description and note.status is not State.RESOLVED:
         blocks.append(_what_to_do(note))
-    blocks += _buttons({"Open": note.url})
-    return [*blocks, _context(f"group `{escape(note.alert_id)}`  window end {utc(note.at)}")]
+    if note.examples and note.status is not State.RESOLVED:
+        blocks.append(_examples(note, "Examples of the first"))
+    blocks += _buttons({"Open the first": note.url})
+    return [*blocks, _context(f"group `{escape(note.dedup_key)}`  window end {utc(note.at)}")]
 
 
 def _line(alert: AlertLine) -> str:
@@ -113,6 +114,11 @@ def _line(alert: AlertLine) -> str:
 
 def _sign(status: State, severity: Severity) -> str:
     return _OWN_SIGNS.get(status.value, SIGNS[severity])
+
+
+def _examples(note: Notification, title: str) -> Block:
+    quoted = "\n".join(f"> {cut(escape(' '.join(one.split())), EXAMPLE)}" for one in note.examples[:EXAMPLES])
+    return _section(f"*{title}*\n{quoted}", "examples")
 
 
 def _what_to_do(note: Notification) -> Block:

@@ -97,6 +97,7 @@ def _note(
         dedup_key=f"inferwatch/{transition.alert_id}",
         status=transition.to_state,
         severity=transition.severity,
+        rule=rule.name,
         title=f"{rule.title or subject(rule.metric)}{_topic(brief)}: {where}",
         summary=says,
         labels=dict(transition.labels),

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from inferwatch.schemas.alerts import Notification, State
+from inferwatch.schemas.alerts import AlertLine, Notification, State
 from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.rules import Severity
 from inferwatch.schemas.windows import EPOCH
@@ -250,18 +250,22 @@ def encode(note: Notification) -> str:
 def decode(payload: str) -> Notification:
     """Return the notification that ``encode`` wrote."""
     found: dict[str, Any] = orjson.loads(payload)
-    numbers: Mapping[str, float] = {
-        name: nan if found[name] is None else found[name] for name in ("value", "ci_low", "ci_high")
-    }
     return Notification(
         **{
-            **found,
-            **numbers,
-            "status": State(found["status"]),
-            "severity": Severity(found["severity"]),
-            "since": datetime.fromisoformat(found["since"]),
-            "at": datetime.fromisoformat(found["at"]),
+            **_decoded(found, ("value", "ci_low", "ci_high")),
             "examples": tuple(found["examples"]),
             "findings": tuple(found.get("findings", ())),
+            "alerts": tuple(AlertLine(**_decoded(line, ("value",))) for line in found.get("alerts", ())),
         }
     )
+
+
+def _decoded(found: Mapping[str, Any], numbers: Sequence[str]) -> dict[str, Any]:
+    return {
+        **found,
+        **{name: nan if found[name] is None else found[name] for name in numbers},
+        "status": State(found["status"]),
+        "severity": Severity(found["severity"]),
+        "since": datetime.fromisoformat(found["since"]),
+        "at": datetime.fromisoformat(found["at"]),
+    }

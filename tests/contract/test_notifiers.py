@@ -109,8 +109,11 @@ async def test_every_notification_is_taken_and_names_its_alert(kind: str, server
     await notifier.close()
     told = received(server)
     assert told
-    own = note.alerts[0].alert_id.partition("-")[0] if kind == "alertmanager" and note.alerts else note.alert_id
-    assert any((own.partition("-")[0] if kind == "alertmanager" else own) in text for text in told)
+    named = (
+        note.alert_id.partition("-")[0] if kind == "alertmanager" else note.dedup_key if note.alerts else note.alert_id
+    )
+    named = note.alert_id if kind == "email" else named
+    assert any(named in text for text in told)
     if isinstance(server, HttpServer):
         for path, headers, body in server.requests:
             assert headers["Content-Type"].startswith("application/json")

@@ -37,6 +37,7 @@ NOTE = Notification(
     sql="SELECT countIf(scores['toxicity.output'] >= 0.9) / count() AS value\nFROM inferences",
     url="http://127.0.0.1:8123/#alert-5f0c6a7788990011-20260301T140000Z",
     description="Roll back the model first.\nRunbook: https://wiki.example/abuse",
+    rule="toxic-answers",
 )
 DRIFT = replace(
     NOTE,
@@ -61,6 +62,7 @@ DRIFT = replace(
         "prompt_version 8: 62 % of its 50 inputs are new, 9 % elsewhere",
         "Gone: night storage (20 % of the reference's inputs, 95 % interval 10 to 30 %)",
     ),
+    rule="new-kind-of-question",
     picture="http://127.0.0.1:8123/api/v1/alerts/5f0c6a7788990011-20260301T140000Z/explanation.svg",
 )
 HOSTILE = replace(
@@ -87,6 +89,7 @@ def line(place: int, status: State = State.FIRING, severity: Severity = Severity
         status=status,
         severity=severity,
         title=f"Toxic outputs: support, tenant t-{place}",
+        rule="toxic-answers",
         labels={"application": "support", "tenant": f"t-{place}"},
         metric="toxicity.output.rate",
         value=0.05 + place / 100_000,
@@ -100,22 +103,23 @@ def line(place: int, status: State = State.FIRING, severity: Severity = Severity
 
 GROUP = replace(
     NOTE,
-    alert_id="group-5f0c6a77",
+    alert_id=line(3).alert_id,
     dedup_key="inferwatch/group/5f0c6a77",
-    title="toxic-answers: support",
-    summary="Alerts of the rule toxic-answers.",
-    examples=(),
-    sql="",
+    title="Toxic outputs: support (3 firing, 1 resolved)",
+    summary=f"3 firing, 1 resolved. The worst: {line(3).title}. {NOTE.summary}",
+    labels={"application": "support"},
+    url=line(3).url,
     alerts=(
-        line(1, State.RESOLVED),
-        line(2, severity=Severity.WARNING),
         line(3),
+        line(2, severity=Severity.WARNING),
         replace(line(4, severity=Severity.WARNING), value=nan, n=0),
+        line(1, State.RESOLVED),
     ),
 )
-STORM = replace(GROUP, alerts=tuple(line(place) for place in range(5000)))
+STORM = replace(GROUP, title="Toxic outputs: support (5,000 firing)", alerts=tuple(map(line, range(5000))))
 HOSTILE_GROUP = replace(
     HOSTILE,
+    alert_id=line(0).alert_id,
     alerts=tuple(
         replace(line(place), title=HOSTILE.title, labels=HOSTILE.labels, url="http://x/|><!channel>" + "u" * place)
         for place in range(500)

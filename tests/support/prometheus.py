@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -35,6 +36,25 @@ def binary(name: str) -> Path:
     return _unpacked(PACKAGES[name]) / "usr/bin" / name
 
 
+def alertmanager() -> tuple[str, ...]:
+    """Return the command that runs ``prometheus-alertmanager``, to which its flags are added.
+
+    Debian's reads its templates from /usr/share. Where it is only unpacked, it runs in a mount namespace of its own,
+    in which they are there; the machine is left as it is.
+
+    Raises:
+        Unavailable: it is neither installed nor to be had, or the kernel allows no such namespace.
+    """
+    program = binary("prometheus-alertmanager")
+    if shutil.which(program.name) is not None:
+        return (str(program),)
+    share = program.parents[1] / "share"
+    mount = f"mount -t overlay overlay -o lowerdir={shlex.quote(str(share))}:/usr/share /usr/share"
+    wrapped = ("unshare", "--mount", "--map-root-user", "sh", "-c", f'{mount} && exec "$@"', "sh")
+    _run(*wrapped, "true")
+    return (*wrapped, str(program))
+
+
 def _unpacked(package: str) -> Path:
     """Return the folder with the unpacked package, fetching it first where it is missing; it appears whole or not."""
     if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
@@ -61,7 +81,10 @@ def _unpacked(package: str) -> Path:
 
 
 def _run(*command: str, cwd: Path | None = None) -> str:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+    try:
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+    except FileNotFoundError:
+        raise Unavailable(f"there is no {command[0]} here") from None
     if done.returncode:
         raise Unavailable(f"`{' '.join(command)}` failed: {done.stderr.strip()}")
     return done.stdout

@@ -52,7 +52,7 @@ def test_a_picture_is_a_link_and_an_image_only_where_pagerduty_can_fetch_it() ->
 
 def test_a_group_has_its_counts_in_the_title_and_its_alerts_in_the_details() -> None:
     payload = event(GROUP, KEY, "trigger")["payload"]
-    assert "1 critical, 2 warning, 1 resolved" in payload["summary"]
+    assert payload["summary"].startswith("Toxic outputs: support (3 firing, 1 resolved): ")
     assert [one["severity"] for one in payload["custom_details"]["alerts"]] == [
         "critical",
         "warning",
