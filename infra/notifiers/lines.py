@@ -20,11 +20,8 @@ def word(status: State, severity: Severity) -> str:
 
 
 def worst_first(alerts: Iterable[AlertLine]) -> list[AlertLine]:
-    """Return the alerts in the order they should be read: active before resolved, worst first, then oldest."""
-    return sorted(
-        alerts,
-        key=lambda one: (one.status is State.RESOLVED, WORST_FIRST.index(one.severity), one.since, one.alert_id),
-    )
+    """Return the alerts in the order they should be read: active before resolved, worst first, else as they come."""
+    return sorted(alerts, key=lambda one: (one.status is State.RESOLVED, WORST_FIRST.index(one.severity)))
 
 
 def counts(alerts: Sequence[AlertLine]) -> str:
@@ -40,6 +37,8 @@ def left_out(shown: int, alerts: Sequence[AlertLine]) -> str:
 
 
 def measured(alert: AlertLine) -> str:
-    """Return value, threshold, count and since when, on one line."""
+    """Return value, threshold, count, and since when or how long, on one line."""
     value = "no value" if isnan(alert.value) else f"{number(alert.value, alert.metric)} from {alert.n:,} inferences"
-    return f"{value} (fires at {alert.threshold}), since {utc(alert.since)} ({span(alert.at - alert.since)})"
+    lasted = span(alert.at - alert.since)
+    when = f"over after {lasted}" if alert.status is State.RESOLVED else f"since {utc(alert.since)} ({lasted})"
+    return f"{value} (fires at {alert.threshold}), {when}"

@@ -82,7 +82,8 @@ class SlackApp:
 
     async def _head(self, note: Notification) -> dict[str, Any] | None:
         """Return the first message about this alert, as Slack has it; None where none is found."""
-        oldest = f"{(note.since - EARLIER).timestamp():.6f}"
+        begun = min((note.since, *(one.since for one in note.alerts)))
+        oldest = f"{(begun - EARLIER).timestamp():.6f}"
         found = None
         try:
             cursor = ""

@@ -94,11 +94,12 @@ def _single(note: Notification) -> list[Block]:
 
 
 def _group(note: Notification) -> list[Block]:
-    blocks = [*heading(note), *(_section(_line(one)) for one in worst_first(note.alerts)[:ALERTS])]
-    if more := left_out(ALERTS, note.alerts):
-        blocks.append(_context(more))
+    blocks = heading(note)
     if note.description and note.status is not State.RESOLVED:
         blocks.append(_what_to_do(note))
+    blocks += [_section(_line(one)) for one in worst_first(note.alerts)[:ALERTS]]
+    if more := left_out(ALERTS, note.alerts):
+        blocks.append(_context(more))
     if note.examples and note.status is not State.RESOLVED:
         blocks.append(_examples(note, "Examples of the first"))
     blocks += _buttons({"Open the first": note.url})

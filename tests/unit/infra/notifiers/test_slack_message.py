@@ -71,7 +71,7 @@ def test_text_from_logs_forms_no_markup(title: str, summary: str, examples: list
 def test_an_alert_of_a_group_forms_no_markup_but_its_link(title: str, url: str) -> None:
     note = replace(GROUP, alerts=(replace(line(1), title=title, url=url), line(2)))
     assert slack_faults(json.dumps(message(note)).encode()) == []
-    for block in message(note)["blocks"][2:4]:
+    for block in message(note)["blocks"][3:5]:
         text = block["text"]["text"]
         assert text.count("<") == text.count(">") == (1 if f"{line(2).url}|" in text or url else 0)
 
