@@ -49,7 +49,8 @@ class Conversation:
             server.ehlo_or_helo_if_needed()
             if own.security == "starttls":
                 server.starttls(context=self._context)
-                self._hold(server.sock)
+                if server.sock is not None:
+                    self._hold(server.sock)
             if own.user:
                 server.login(own.user, own.password.get_secret_value())
             return server.send_message(mail, own.sender, list(to))
