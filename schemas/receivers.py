@@ -131,8 +131,6 @@ class AlertmanagerReceiver(_Kind):
 class EmailReceiver(_Kind):
     """Mail over SMTP, as text and HTML. The messages of one alert form a thread."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
     type: Literal["email"]
     name: str
     host: str = Field(pattern=r"^[A-Za-z0-9.:_-]+$", description="The mail server.")
