@@ -36,8 +36,8 @@ def check(template: Any) -> None:
                     f"has a $ that starts no placeholder such as ${{title}}; write $$ for $, got {text!r:.80}"
                 )
             close = get_close_matches(name, FIELDS, 1)
-            meant = f" (did you mean {close[0]!r}?)" if close else ""
-            raise ValueError(f"has no field {name!r}{meant}; it may use {', '.join(FIELDS)} and labels.<name>")
+            told = f"did you mean {close[0]!r}?" if close else f"it may use {', '.join(FIELDS)} and labels.<name>"
+            raise ValueError(f"has no field {name!r}; {told}")
 
 
 def fill(template: Any, values: Mapping[str, Any]) -> Any:
