@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.errors import InferwatchError
-from inferwatch.schemas.settings import KafkaSettings, PagerDutyReceiver, Receiver, Settings, SlackReceiver
+from inferwatch.schemas.receivers import EmailReceiver, HttpReceiver, SlackReceiver
+from inferwatch.schemas.settings import KafkaSettings, Settings
 
 SECONDS = 5.0
 SKEW_SECONDS = 30.0
@@ -216,13 +217,25 @@ def _receivers(settings: Settings, clock: Clock) -> Iterator[Finding]:
         text = "there are none: alerts are seen in the dashboard and in SQL only"
         yield Finding(Level.WARN, "receivers", text, "add some under receivers")
     for receiver in settings.receivers:
-        yield from _reach(f"receiver {receiver.name}", _address(receiver), "receivers", clock)
+        if isinstance(receiver, EmailReceiver):
+            yield from _mail_server(receiver)
+        else:
+            yield from _reach(f"receiver {receiver.name}", _address(receiver), "receivers", clock)
 
 
-def _address(receiver: Receiver) -> str:
+def _mail_server(receiver: EmailReceiver) -> Iterator[Finding]:
+    what, where = f"receiver {receiver.name}", f"{receiver.host}:{receiver.port}"
+    if fault := _connect_fault(receiver.host, receiver.port):
+        yield Finding(Level.FAIL, what, f"{where} {fault}", "check host, port, DNS and the firewall")
+        return
+    remedy = f"try it: inferwatch receivers test {receiver.name}"
+    yield Finding(Level.OK, what, f"{where} can be reached (nothing was sent; the password is not checked)", remedy)
+
+
+def _address(receiver: HttpReceiver) -> str:
     if isinstance(receiver, SlackReceiver):
         return receiver.webhook_url.get_secret_value()
-    return receiver.url if isinstance(receiver, PagerDutyReceiver) else receiver.url.get_secret_value()
+    return receiver.url if isinstance(receiver.url, str) else receiver.url.get_secret_value()
 
 
 def _reach(what: str, address: str, section: str, clock: Clock) -> Iterator[Finding]:

@@ -65,7 +65,10 @@ def secret_parts(url: str, more: Sequence[str]) -> tuple[str, ...]:
     parts = urlsplit(url)
     pieces = [piece for piece in re.split(r"[/?&=]", f"{parts.path}?{parts.query}") if len(piece) >= SECRET_CHARS]
     paths = [path for path in (f"{parts.path}?{parts.query}", parts.path) if len(path) >= SECRET_CHARS]
-    return tuple(sorted({url, *paths, *pieces, *(one for one in more if one)}, key=len, reverse=True))
+    logins = [one for one in (parts.password, *more) if one]
+    # "Bearer …" is not what leaks.
+    words = [word for one in more for word in one.split() if len(word) >= SECRET_CHARS]
+    return tuple(sorted({url, *paths, *pieces, *logins, *words}, key=len, reverse=True))
 
 
 def _loopback(host: str) -> bool:

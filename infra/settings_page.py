@@ -12,8 +12,9 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from inferwatch.infra.expectations import alternatives, choices_of, is_secret, item_of, model_of
+from inferwatch.schemas.receivers import Receiver
 from inferwatch.schemas.rules import Condition
-from inferwatch.schemas.settings import PagerDutyReceiver, Settings, SlackReceiver, WebhookReceiver
+from inferwatch.schemas.settings import Settings
 
 INTRODUCTION = """# Configuration
 
@@ -43,7 +44,7 @@ def _sections() -> Iterator[str]:
         model = model_of(info.annotation, None)
         if name == "receivers":
             yield f"## {name}\n\nA list. Without any, alerts are seen in the dashboard and in SQL only.\n"
-            for one in (SlackReceiver, PagerDutyReceiver, WebhookReceiver):
+            for one in alternatives(Receiver):
                 tag = choices_of(one.model_fields["type"].annotation)[0]
                 yield from _table(f"type: {tag}", one, level="###")
         elif model is not None:
@@ -91,7 +92,10 @@ def _kind(info: FieldInfo) -> str:
     if get_origin(one) is dict:
         if _mapped(annotation) is not None:
             return "mapping of names, see below"
-        return "mapping of texts" if alternatives(item_of(one))[0] is str else "mapping of numbers"
+        item = alternatives(item_of(one))[0]
+        if choices := choices_of(item):
+            return f"mapping to {' '.join(f'`{one}`' for one in choices)}"
+        return {str: "mapping of texts", Any: "mapping"}.get(item, "mapping of numbers")
     names = {str: "text", int: "whole number", float: "number", bool: "`true` `false`", timedelta: "duration"}
     if one is Condition:
         return 'comparison, such as `"> 2 %"`'

@@ -26,6 +26,7 @@ from inferwatch.infra.configured_detectors import configured
 from inferwatch.infra.extents import KafkaExtents
 from inferwatch.infra.local.broker import DATA, LocalKafka
 from inferwatch.infra.monitoring import LOOK_SECONDS, Monitor
+from inferwatch.infra.repeating import Repeating
 from inferwatch.infra.telemetry import Telemetry
 from inferwatch.infra.topics import ensure_topics
 from inferwatch.infra.turns import short_turns
@@ -99,6 +100,7 @@ class Parts:
     feedback: FeedbackIntake
     closer: Closer
     alerting: Alerting
+    repeating: Repeating
     telemetry: Telemetry
 
 
@@ -128,12 +130,13 @@ async def assemble(
         telemetry = Telemetry()
         timed = TimedStore(store, clock, telemetry)
         alerting = Alerting(settings, timed, senders, clock, limits, telemetry)
+        repeating = Repeating(timed, senders, clock)
         pipeline = Pipeline(settings, encoder, detectors, timed, clock, telemetry)
         feedback = FeedbackIntake(settings, timed, clock)
         closer = Closer(settings, timed, clock, alerting, encoder.revision, limits, source, telemetry)
         stack.enter_context(memory.settled())
         stack.enter_context(short_turns())
-        yield Parts(store, encoder, pipeline, feedback, closer, alerting, telemetry)
+        yield Parts(store, encoder, pipeline, feedback, closer, alerting, repeating, telemetry)
 
 
 async def run_worker(
@@ -189,6 +192,7 @@ async def run_worker(
             if CLOSING_PARTITION in stream.partitions():
                 await asyncio.to_thread(parts.alerting.look_at_rows, parts.closer.watermark)
                 await parts.alerting.deliver()
+                await parts.repeating.repeat_if_due()
 
         turns: Counter[str] = Counter()
         for name, pause, work in (

@@ -13,6 +13,7 @@ from inferwatch.schemas.columns import NUMBERS, SCORES
 from inferwatch.schemas.event_rules import EventRule
 from inferwatch.schemas.hub import DetectorName, HubModelSettings
 from inferwatch.schemas.judge import JudgeSettings
+from inferwatch.schemas.receivers import Receiver
 from inferwatch.schemas.routing import RoutingSettings
 from inferwatch.schemas.rules import BLIND_RULE, Duration, Rule
 
@@ -281,35 +282,6 @@ class LimitSettings(Section):
     duplicate_horizon: Duration = Field(
         default=timedelta(hours=1), description="How far around its event time a record's id is looked for."
     )
-
-
-class SlackReceiver(Section):
-    """A Slack incoming webhook."""
-
-    type: Literal["slack"]
-    name: str
-    webhook_url: SecretStr
-
-
-class PagerDutyReceiver(Section):
-    """A PagerDuty Events API v2 integration."""
-
-    type: Literal["pagerduty"]
-    name: str
-    routing_key: SecretStr
-    url: str = "https://events.pagerduty.com/v2/enqueue"
-
-
-class WebhookReceiver(Section):
-    """Any HTTP endpoint that takes our JSON; ``secret`` signs the body (HMAC-SHA256)."""
-
-    type: Literal["webhook"]
-    name: str
-    url: SecretStr
-    secret: SecretStr | None = None
-
-
-Receiver = Annotated[SlackReceiver | PagerDutyReceiver | WebhookReceiver, Field(discriminator="type")]
 
 
 class WebSettings(Section):

@@ -77,11 +77,14 @@ def _link(where: str, link: dict[str, Any]) -> Faults:
 
 def _event_image(where: str, image: dict[str, Any]) -> Faults:
     yield from _address(f"{where}.src", image.get("src"), None)
+    if not str(image.get("src", "")).startswith("https://"):
+        yield f"'{where}.src' must be served by https"
 
 
 # Slack -------------------------------------------------------------------------------------------------------------
 _MESSAGE_CHARS = 40_000
 _BLOCKS = 50
+_BLOCK_CHARS = 12_000
 
 
 def slack_faults(body: bytes) -> list[str]:
@@ -103,6 +106,8 @@ def _message(message: dict[str, Any]) -> Faults:
 def _blocks(where: str, blocks: object) -> Faults:
     if isinstance(blocks, list) and len(blocks) > _BLOCKS:
         yield f"'{where}' must hold at most {_BLOCKS} blocks, got {len(blocks)}"
+    if len(json.dumps(blocks, ensure_ascii=False, separators=(",", ":"))) > _BLOCK_CHARS:
+        yield f"'{where}' must have at most {_BLOCK_CHARS} characters together"
     yield from _all(where, blocks, _block)
 
 

@@ -10,13 +10,14 @@ import orjson
 
 from inferwatch.infra.notifiers.http import Sender
 from inferwatch.infra.notifiers.payload import as_json
+from inferwatch.schemas import body_template
 from inferwatch.schemas.alerts import Notification
 from inferwatch.schemas.clock import Clock
-from inferwatch.schemas.settings import WebhookReceiver
+from inferwatch.schemas.receivers import WebhookReceiver
 
 
 class Webhook:
-    """Posts ``{"version": 1, "notification": …}``.
+    """Posts ``{"version": 1, "notification": …}``, or the body that the settings have, filled in.
 
     Headers: ``Idempotency-Key`` is the notification's id, the same on every attempt. With a secret also
     ``X-Inferwatch-Timestamp`` (Unix seconds) and ``X-Inferwatch-Signature: sha256=<hex>``, the HMAC-SHA256 (RFC 2104)
@@ -26,8 +27,17 @@ class Webhook:
     def __init__(self, settings: WebhookReceiver, clock: Clock, **options: Any) -> None:
         self.name = settings.name
         self._secret = settings.secret
+        self._body = settings.body
         self._clock = clock
-        self._sender = Sender(settings.name, settings.url, clock, **options)
+        self._sender = Sender(
+            settings.name,
+            settings.url,
+            clock,
+            authorization=settings.authorization,
+            secrets=[] if settings.secret is None else [settings.secret.get_secret_value()],
+            allow=settings.allow_networks,
+            **options,
+        )
 
     async def notify(self, note: Notification) -> None:
         """Post ``note``; any 2xx accepts it.
@@ -35,7 +45,9 @@ class Webhook:
         Raises:
             DeliveryError: it was not accepted.
         """
-        body = orjson.dumps({"version": 1, "notification": as_json(note)})
+        values = as_json(note)
+        own = {"version": 1, "notification": values}
+        body = orjson.dumps(own if self._body is None else body_template.fill(self._body, values))
         headers = {"Idempotency-Key": note.id}
         if self._secret is not None:
             stamp = str(int(self._clock.now().timestamp()))
