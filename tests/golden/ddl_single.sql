@@ -489,3 +489,18 @@ SELECT * FROM inferwatch.reference_columns_raw
 ORDER BY created_at
 LIMIT 1 BY application, field, name, version, segment_dimension, segment_value, column_name;
 
+CREATE TABLE IF NOT EXISTS inferwatch.alert_notes_raw  (
+    id String,
+    alert_id String,
+    kind LowCardinality(String),
+    author String,
+    text String,
+    at DateTime64(3, 'UTC')
+) ENGINE = ReplacingMergeTree(at)
+PARTITION BY toYYYYMM(at)
+ORDER BY (alert_id, id)
+TTL toDateTime(at) + INTERVAL 400 DAY DELETE
+SETTINGS non_replicated_deduplication_window = 0;
+
+CREATE OR REPLACE VIEW inferwatch.alert_notes  AS SELECT * FROM inferwatch.alert_notes_raw FINAL;
+
