@@ -1,4 +1,4 @@
-"""The JSON API under ``/api/v1``: what the dashboard shows, and references and explanations for the command line."""
+"""The JSON API under ``/api/v1``: what the dashboard shows, alerts, references and explanations."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from aiohttp import web
 from inferwatch.infra.explanations import render
 from inferwatch.infra.picture import TYPES
 from inferwatch.infra.web import queries
+from inferwatch.infra.web.incidents import IncidentApi
 from inferwatch.infra.web.references import ReferenceApi
 from inferwatch.infra.web.status import Status
+from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.errors import InferwatchError, Misconfigured, NotFound, Retryable
 from inferwatch.schemas.settings import Settings
+from inferwatch.streams.incidents.incident import Incidents
 from inferwatch.streams.ports import Store
 from inferwatch.streams.references import References
 
@@ -29,10 +32,22 @@ LONGEST = timedelta(days=31)
 class Api:
     """The handlers, and the threads their queries run in. Every answer is JSON; an error is ``{"error": …}``."""
 
-    def __init__(self, settings: Settings, store: Store, references: References, status: Callable[[], Status]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        references: References,
+        incidents: Incidents,
+        status: Callable[[], Status],
+        clock: Clock,
+    ) -> None:
         self._settings = settings
         self._store = store
         self._references = ReferenceApi(references, self._in_thread, answer)
+        self._incidents = IncidentApi(
+            store, incidents, clock, url=settings.web.url, user=settings.web.user, in_thread=self._in_thread,
+            answer=answer,
+        )  # fmt: skip
         self._status = status
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
         # Of its own: what takes seconds must not keep the others waiting.
@@ -43,12 +58,11 @@ class Api:
             web.get("/api/v1/overview", self.overview),
             web.get("/api/v1/series", self.series),
             web.get("/api/v1/windows", self.windows),
-            web.get("/api/v1/alerts", self.alerts),
-            web.get("/api/v1/alerts/{id}", self.alert),
             web.get("/api/v1/alerts/{id}/explanation", self.explanation),
             web.get("/api/v1/alerts/{id}/explanation.{form:svg|png}", self.explanation),
             web.get("/api/v1/dead_letters", self.dead_letters),
             *self._references.routes(),
+            *self._incidents.routes(),
         ]
 
     async def lifetime(self, app: web.Application) -> AsyncIterator[None]:
@@ -97,18 +111,6 @@ class Api:
         """The latest windows: ``?limit=``."""
         limit = int(_number(request.query.get("limit", "100"), "limit", 1, 1000))
         return answer(await self._in_thread(lambda: queries.windows(self._store, limit)))
-
-    async def alerts(self, request: web.Request) -> web.Response:
-        """The latest alert episodes, firing ones first: ``?limit=``."""
-        limit = int(_number(request.query.get("limit", "50"), "limit", 1, 500))
-        return answer(await self._in_thread(lambda: queries.alerts(self._store, limit)))
-
-    async def alert(self, request: web.Request) -> web.Response:
-        """One episode with its transitions, notifications and deliveries."""
-        found = await self._in_thread(lambda: queries.alert(self._store, request.match_info["id"]))
-        if found is None:
-            return answer({"error": f"there is no alert {request.match_info['id']!r}"}, status=404)
-        return answer(found)
 
     async def explanation(self, request: web.Request) -> web.Response:
         """What a drift alert is about, as JSON or as a picture; ``latest`` is an id too."""

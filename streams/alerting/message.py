@@ -111,7 +111,7 @@ def _note(
         reference=reference,
         examples=shown,
         sql=reproduce(metric, thresholds, settings.segments.max_values),
-        url=f"{web}/#alert-{transition.alert_id}",
+        url=f"{web}/alerts/{transition.alert_id}",
         description="\n".join(part for part in (rule.description, runbook) if part),
         findings=() if brief is None else findings(brief, metric.metric.split(".")[1]),
         picture="" if brief is None else f"{web}/api/v1/alerts/{transition.alert_id}/explanation.svg",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
-_COMPARISON = re.compile(r"^\s*(?P<what>[a-z_]*)\s*(?P<operator><=|>=|<|>)\s*(?P<number>[-+]?[\d.]+(?:e[-+]?\d+)?)\s*(?P<percent>%?)\s*$", re.I)
+_COMPARISON = re.compile(
+    r"^\s*(?P<what>[a-z_]*)\s*(?P<operator><=|>=|<|>)\s*(?P<number>[-+]?[\d.]+(?:e[-+]?\d+)?)\s*(?P<percent>%?)\s*$",
+    re.I,
+)
 
 
 def comparison(text: str) -> tuple[str, float] | None:

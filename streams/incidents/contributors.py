@@ -131,7 +131,9 @@ def bad_rows(
         return _uncovered(score) if score else None
     if family in NUMBERS and condition is not None:
         operator, limit = condition
-        return Bad(f"{family} IS NOT NULL", f"{family} {operator} {limit!r}", f"a call whose {family} is {operator} {limit:g}")
+        return Bad(
+            f"{family} IS NOT NULL", f"{family} {operator} {limit!r}", f"a call whose {family} is {operator} {limit:g}"
+        )
     if family not in thresholds:
         return None
     if kind == "coverage":

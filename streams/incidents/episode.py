@@ -46,7 +46,7 @@ class Episode:
     rule: str
     metric: str
     severity: str
-    labels: Mapping[str, str]
+    labels: dict[str, str]
     since: datetime
     steps: tuple[Step, ...]
 

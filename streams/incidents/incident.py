@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import nan
 from typing import Any
 
@@ -31,6 +31,22 @@ from inferwatch.streams.ports import Store
 
 PERIOD = 12
 """How many windows' rows are looked through for segments and examples, the last ones of the episode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silenced:
+    """A silence that covers the alert now."""
+
+    id: str
+    matchers: tuple[str, ...]
+    starts_at: datetime
+    ends_at: datetime
+    author: str
+    comment: str
+
+
+Silences = Callable[[Mapping[str, str], datetime], Sequence[Silenced]]
+"""An alert's labels and a time -> the silences that cover it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +77,7 @@ class Incident:
     deploys: tuple[Deploy, ...]
     neighbours: tuple[Neighbour, ...]
     messages: tuple[Message, ...]
+    silences: tuple[Silenced, ...]
     notes: tuple[Note, ...]
     gone: tuple[str, ...]
 
@@ -77,13 +94,23 @@ class Incidents:
         store: where everything is.
         settings: rules, segments, privacy.
         thresholds: score name -> from which score on a row counts.
-        clock: for the notes.
+        clock: for the notes, and for the silences of now.
+        silences: where they are.
     """
 
-    def __init__(self, store: Store, settings: Settings, thresholds: Mapping[str, float], clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        thresholds: Mapping[str, float],
+        clock: Clock,
+        silences: Silences = lambda labels, at: (),
+    ) -> None:
         self._store = store
         self._settings = settings
         self._thresholds = dict(thresholds) | settings.detectors.thresholds
+        self._clock = clock
+        self._silences = silences
         self.notes = Notes(store, clock)
 
     def find(self, alert_id: str) -> Incident:
@@ -127,6 +154,7 @@ class Incidents:
             deploys=tuple(surroundings.deploys(self._store, episode, lasted)),
             neighbours=tuple(surroundings.neighbours(self._store, episode, lasted)),
             messages=tuple(messages),
+            silences=tuple(self._silences(episode.labels | {"alertname": episode.rule}, self._clock.now())),
             notes=tuple(self.notes.of(alert_id)),
             gone=tuple(self._gone(episode, found, shares, rows)),
         )
@@ -239,4 +267,3 @@ def _findings(episode: Episode, told: Mapping[str, Any], detail: Mapping[str, An
         return findings(Brief.of(said), episode.metric.split(".")[1])
     except (KeyError, TypeError):  # written by another version
         return ()
-

@@ -64,7 +64,9 @@ class Notes:
         Raises:
             NotFound: there is no such alert.
         """
-        return self._write(alert_id, Kind.ACKNOWLEDGEMENT, author, text, _id(alert_id, f"{Kind.ACKNOWLEDGEMENT}/{author}"))
+        return self._write(
+            alert_id, Kind.ACKNOWLEDGEMENT, author, text, _id(alert_id, f"{Kind.ACKNOWLEDGEMENT}/{author}")
+        )
 
     def _write(self, alert_id: str, kind: Kind, author: str, text: str, identity: str) -> Note:
         known = self._store.query("SELECT 1 FROM alerts WHERE alert_id = {id:String} LIMIT 1", {"id": alert_id})

@@ -68,7 +68,9 @@ def around(store: Store, episode: Episode, *, down: bool) -> Numbers:
         _series(episode) | {"start": start, "end": end, "limit": _MOST_READ},
     ).to_pylist()
     points = [
-        Point(row["window_start"], row["window_end"], row["value"], row["ci_low"], row["ci_high"], row["n"], row["total"])
+        Point(
+            row["window_start"], row["window_end"], row["value"], row["ci_low"], row["ci_high"], row["n"], row["total"]
+        )
         for row in rows
     ]
     known = [point for point in points if not isnan(point.value)]
@@ -116,9 +118,7 @@ def thin(points: Sequence[Point], most: int, *, down: bool) -> list[Point]:
         own = points[first : first + step]
         known = [one for one in own if not isnan(one.value)] or own
         worst = (min if down else max)(known, key=lambda one: one.value)
-        found.append(
-            Point(worst.start, worst.end, worst.value, worst.low, worst.high, worst.n, worst.total, len(own))
-        )
+        found.append(Point(worst.start, worst.end, worst.value, worst.low, worst.high, worst.n, worst.total, len(own)))
     return found
 
 
