@@ -13,12 +13,13 @@ from inferwatch.infra.web.markup import el, moment
 from inferwatch.infra.web.page import STATE_WORDS, badge, page
 from inferwatch.infra.web.queries import Wanted
 from inferwatch.streams.alerting.wording import number, place, span, subject
+from inferwatch.streams.incidents.condition import comparison
 
 _FILTERS = ("state", "severity", "application", "rule")
 
 
 def alert_list(wanted: Wanted, rows: Sequence[Mapping[str, Any]], there: Mapping[str, Mapping[str, int]]) -> bytes:
-    """Return the page of the alerts ``rows``, which ``wanted`` chose; ``there`` is filter -> value -> how many alerts."""
+    """Return the page of the alerts ``rows``, which ``wanted`` chose; ``there`` is filter -> value -> how many."""
     filters = [_chips(name, wanted, there.get(name, {})) for name in _FILTERS]
     shown = [_card(row) for row in rows] or [el("p", "No alert is like that.", class_="quiet")]
     more = None
@@ -58,16 +59,13 @@ def _query(wanted: Wanted) -> str:
 def _card(row: Mapping[str, Any]) -> Element:
     ended: datetime | None = row["resolved"]
     lasted = f" – {span(ended - row['started'])}" if ended is not None else ""
+    limit = comparison(row["threshold"])
+    fires = row["threshold"] if limit is None else f"{limit[0]} {number(limit[1], row['metric'])}"
     title = row.get("title") or f"{subject(row['metric'])}: {place(row['labels'])}"
+    began = f"{row['rule']}: {number(row['opened'], row['metric'])} when it began, fires at {fires}"
+    when = el("span", moment(row["started"]), lasted, class_="quiet")
     return el(
-        "a",
-        el("span", badge(row["state"], row["severity"]), " ", el("span", moment(row["started"]), lasted, class_="quiet")),
-        el("b", str(title)),
-        el("span", f"{row['metric']} {number(_value(row), row['metric'])}, {row['threshold']} · {row['rule']}", class_="quiet"),
+        "a", el("span", badge(row["state"], row["severity"]), " ", when), el("b", str(title)),
+        el("span", began, class_="quiet"),
         class_=f"card alert line {row['state']}", href=f"/alerts/{quote(row['alert_id'], safe='')}",
     )  # fmt: skip
-
-
-def _value(row: Mapping[str, Any]) -> float:
-    value = row["value"]
-    return float("nan") if value is None else float(value)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from math import isnan, log10
+from itertools import pairwise
+from math import ceil, floor, isnan, log10
 from xml.etree.ElementTree import Element
 
 from inferwatch.infra.web.markup import el
@@ -19,6 +20,7 @@ from inferwatch.streams.incidents.numbers import Point
 HEIGHT, TOP, BOTTOM = 240, 14, 26
 _LOG = (".p_value", ".q_value", RECURRENCE)
 _LEAST = 1e-9
+_DAYS = (1 / 24, 1.0, 30.0, 365.25, 36525.0, 3652500.0)
 _GAP = 2.5
 """A step this many times the usual one is a gap in the line."""
 
@@ -84,14 +86,15 @@ def chart(incident: Incident) -> Element:
 
 
 def told(point: Point, metric: str) -> str:
-    """Return a window's number in words: ``14:00 to 14:15: 12.3 % (8.5 % to 17.5 %) of 204 rows``."""
+    """Return a window's number in words: ``01 Mar 14:00 to 14:15: 12.3 % (8.5 % to 17.5 %), 204 rows``."""
     between = (
         ""
         if isnan(point.low) or isnan(point.high)
         else f" ({number(point.low, metric)} to {number(point.high, metric)})"
     )
     worst = f", the worst of {point.windows} windows" if point.windows > 1 else ""
-    return f"{point.start:%d %b %H:%M} to {point.end:%H:%M}: {number(point.value, metric)}{between} of {point.n:,} rows{worst}"
+    when = f"{point.start:%d %b %H:%M} to {point.end:%H:%M}"
+    return f"{when}: {number(point.value, metric)}{between}, {point.n:,} rows{worst}"
 
 
 def _draw(svg: Element, run: Sequence[Point], x: Callable[[datetime], float], y: Callable[[float], float]) -> None:
@@ -107,7 +110,7 @@ def _draw(svg: Element, run: Sequence[Point], x: Callable[[datetime], float], y:
 
 def _runs(points: Sequence[Point]) -> list[list[Point]]:
     """Return the points between which no window is missing."""
-    steps = sorted(later.end - one.end for one, later in zip(points, points[1:], strict=False))
+    steps = sorted(later.end - one.end for one, later in pairwise(points))
     usual = steps[len(steps) // 2] if steps else timedelta(0)
     runs: list[list[Point]] = []
     for point in points:
@@ -129,9 +132,10 @@ def _up(metric: str, points: Sequence[Point], lines: Sequence[float]) -> tuple[C
         known = [max(_LEAST, one) for one in (*(point.value for point in points), *lines)] or [1.0]
         low, high = min(known), max(known)
         bottom, top = log10(low) - 0.3, log10(high) + 0.3
-        whole = [10.0**power for power in range(int(bottom) - 1, int(top) + 2) if bottom <= power <= top]
-        every = max(1, -(-len(whole) // 4))
-        return (lambda value: TOP + room * (1 - (log10(max(value, _LEAST)) - bottom) / (top - bottom))), whole[::every]
+        offered = _DAYS if metric.endswith(RECURRENCE) else tuple(10.0**power for power in range(-9, 1))
+        within = [one for one in offered if bottom <= log10(one) <= top]
+        every = max(1, -(-len(within) // 4))
+        return (lambda value: TOP + room * (1 - (log10(max(value, _LEAST)) - bottom) / (top - bottom))), within[::every]
     values = [point.value for point in points] + list(lines)
     bounds = [bound for point in points for bound in (point.low, point.high) if not isnan(bound)]
     low, high = min([0.0, *values]), max([0.0, *values, *bounds])
@@ -141,7 +145,20 @@ def _up(metric: str, points: Sequence[Point], lines: Sequence[float]) -> tuple[C
         high = low + 1.0
     else:
         high += (high - low) * 0.06
-    return (lambda value: TOP + room * (1 - (min(max(value, low), high) - low) / (high - low))), [low, (low + high) / 2]
+    return (lambda value: TOP + room * (1 - (min(max(value, low), high) - low) / (high - low))), ticks(low, high)
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """Return two to five round numbers within a range.
+
+    >>> ticks(0.0, 0.45), ticks(0.0, 1.0), ticks(0.0, 4200.0)
+    ([0.0, 0.2, 0.4], [0.0, 0.5, 1.0], [0.0, 2000.0, 4000.0])
+    """
+    rough = (high - low) / 2.5
+    scale = 10.0 ** floor(log10(rough))
+    step = max(one * scale for one in (1.0, 2.0, 5.0) if one * scale <= rough)
+    first = ceil(low / step - 1e-9)
+    return [round(place * step, 12) for place in range(first, floor(high / step + 1e-9) + 1)]
 
 
 def _level(name: str, y: float) -> Element:

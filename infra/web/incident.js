@@ -8,6 +8,10 @@ function own(place) {
   for (const node of place.querySelectorAll("time")) {
     node.title = `${new Date(node.dateTime).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })} ${zone}`;
   }
+  const since = place.querySelector(".facts time");
+  if (since && new Date(since.dateTime).getTimezoneOffset() !== 0) {
+    since.after(` (${new Date(since.dateTime).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })} here)`);
+  }
 }
 
 function remembered() {

@@ -9,19 +9,21 @@ from xml.etree.ElementTree import Element
 
 from inferwatch.infra.web.chart import chart, told
 from inferwatch.infra.web.example_card import example_card
+from inferwatch.infra.web.incident_head import incident_head, said_by
 from inferwatch.infra.web.markup import Child, el, moment
 from inferwatch.infra.web.page import STATE_WORDS, badge, listed, page, section
 from inferwatch.infra.web.segments_table import segments_table
-from inferwatch.streams.alerting.wording import number, span
-from inferwatch.streams.incidents.advice import first_steps, what_changed
+from inferwatch.schemas.rules import RECURRENCE
+from inferwatch.streams.alerting.wording import subject
 from inferwatch.streams.incidents.deliveries import Message
 from inferwatch.streams.incidents.incident import Incident
 from inferwatch.streams.incidents.notes import Kind
-from inferwatch.streams.incidents.numbers import Point
 from inferwatch.streams.incidents.timeline import Entry, timeline
 
 APART = timedelta(minutes=10)
 """An event and the moment it was seen are both named when they are further apart."""
+FIRST = 3
+"""Examples that are shown at once."""
 
 
 def incident_page(incident: Incident, now: datetime) -> bytes:
@@ -30,7 +32,7 @@ def incident_page(incident: Incident, now: datetime) -> bytes:
     word = STATE_WORDS.get(episode.state, episode.state)
     return page(
         f"[{word.upper()}] {incident.title}",
-        _head(incident, now),
+        incident_head(incident, now),
         _gone(incident),
         _chart(incident),
         segments_table(incident.contributions),
@@ -43,107 +45,6 @@ def incident_page(incident: Incident, now: datetime) -> bytes:
         _messages(incident),
         _sql(incident),
         _about(incident),
-    )
-
-
-# What one must know -------------------------------------------------------------------------------------------------
-
-
-def _head(incident: Incident, now: datetime) -> Element:
-    episode = incident.episode
-    where = " · ".join(f"{name} {value}" for name, value in episode.labels.items())
-    return el(
-        "section",
-        el("p", badge(episode.state, episode.severity)),
-        el("h2", incident.title, class_="title"),
-        el("p", where, class_="quiet"),
-        el("dl", *(el("div", el("dt", name), el("dd", *said)) for name, said in _facts(incident, now)), class_="facts"),
-        *_answer("What changed", what_changed(incident)),
-        *_answer("What to do first", first_steps(incident), _runbook(incident)),
-        _acknowledge(incident),
-        class_=f"card alert head {episode.state}",
-        data_active="yes" if episode.ended is None else None,
-    )
-
-
-def _facts(incident: Incident, now: datetime) -> list[tuple[str, list[Child]]]:
-    episode, numbers, metric = incident.episode, incident.numbers, incident.episode.metric
-    opened, ended = episode.opened, episode.ended
-    lasting = f" – lasts {span(_rounded(now - episode.since))}" if ended is None else ""
-    facts: list[tuple[str, list[Child]]] = [("Since", [moment(episode.since), lasting])]
-    if ended is not None:
-        facts.append(("Over", [moment(ended), f", after {span(ended - episode.since)}"]))
-    if opened.n:
-        fired = f"{number(opened.value, metric)}{_interval(incident, opened.window and opened.window.end)}"
-        facts.append(("When it began", [el("b", fired), f" of {opened.n:,} rows"]))
-    else:
-        facts.append(("When it began", ["there was no number"]))
-    facts.append(("Fires at", [incident.condition]))
-    if numbers.worst is not None:
-        facts.append(("At its worst", [el("b", number(numbers.worst.value, metric)), " at ", _at(numbers.worst)]))
-    if ended is None and numbers.latest is not None:
-        facts.append(("Now", [el("b", number(numbers.latest.value, metric)), " at ", _at(numbers.latest)]))
-    if numbers.usual_windows and not isnan(numbers.usual) and not metric.endswith(".recurrence"):
-        windows = f"{numbers.usual_windows} windows" if numbers.usual_windows > 1 else "window"
-        facts.append(("Before", [f"{number(numbers.usual, metric)} in the {windows} before"]))
-    return facts
-
-
-def _interval(incident: Incident, end: datetime | None) -> str:
-    point = next((one for one in incident.numbers.points if one.end == end), None)
-    metric = incident.episode.metric
-    if point is None or isnan(point.low) or isnan(point.high):
-        return ""
-    return f" ({number(point.low, metric)} to {number(point.high, metric)})"
-
-
-def _at(point: Point) -> Element:
-    return moment(point.end, day=False)
-
-
-def _rounded(length: timedelta) -> timedelta:
-    """Return a duration as coarse as one speaks of it."""
-    unit = timedelta(minutes=1) if length < timedelta(days=2) else timedelta(hours=1)
-    return max(length // unit * unit, timedelta(0))
-
-
-def _answer(title: str, lines: list[str], more: Child = None) -> list[Child]:
-    return (
-        [el("h3", title), listed([*lines, *([more] if more is not None else [])])] if lines or more is not None else []
-    )
-
-
-def _runbook(incident: Incident) -> Child:
-    url = incident.runbook_url
-    if not url:
-        return None
-    if not url.startswith(("https://", "http://")):
-        return f"Runbook: {url}"
-    return el("a", f"Runbook: {url}", href=url, rel="noreferrer")
-
-
-def _acknowledge(incident: Incident) -> Element:
-    known = incident.acknowledgement
-    if known is not None:
-        said = f": {known.text}" if known.text else ""
-        return el(
-            "p", el("b", f"{known.author} has it in hand"), " since ", moment(known.at), said, class_="acknowledged"
-        )
-    if incident.episode.ended is not None:
-        return el("p", "Nobody acknowledged it.", class_="quiet")
-    return _form(incident, "acknowledgements", el("button", "I have it in hand", type="submit", class_="main"))
-
-
-def _form(incident: Incident, what: str, *children: Child) -> Element:
-    return el(
-        "form",
-        el(
-            "label", "Your name ", el("input", name="author", autocomplete="name", maxlength="100", required="required")
-        ),
-        *children,
-        el("output"),
-        class_="say",
-        data_post=f"/api/v1/alerts/{quote(incident.episode.alert_id, safe='')}/{what}",
     )
 
 
@@ -162,21 +63,25 @@ def _chart(incident: Incident) -> Element | None:
         return None
     metric = incident.episode.metric
     rows = [el("tr", el("td", moment(one.start)), el("td", told(one, metric).partition(": ")[2])) for one in points]
+    bands = any(not isnan(one.low) for one in points)
+    legend = "Line: the number of each window, at its end. Shaded: the alert. Times are UTC."
+    if metric.endswith(RECURRENCE):
+        legend = f"How rarely evidence this strong is there without drift: the higher, the surer. {legend}"
     return section(
-        metric,
+        subject(metric),
+        el("p", el("code", metric), class_="quiet"),
         chart(incident),
-        el(
-            "p",
-            "Line: the number of each window, at its end. Band: 95 % interval. Shaded: the alert. Times are UTC.",
-            class_="quiet",
-        ),
+        el("p", legend + (" Band: 95 % interval." if bands else ""), class_="quiet"),
         el("details", el("summary", f"The numbers of {len(points)} windows"), el("table", el("tbody", *rows))),
     )
 
 
 def _examples(incident: Incident) -> Element | None:
-    if incident.examples:
-        return section("Examples", *(example_card(one) for one in incident.examples), card=False)
+    cards = [example_card(one) for one in incident.examples]
+    if cards:
+        rest = cards[FIRST:]
+        more = el("details", el("summary", f"{len(rest)} more"), *rest) if rest else None
+        return section("Examples", *cards[:FIRST], more, card=False)
     lines = [str(one) for one in incident.told.get("examples") or ()]
     if not lines:
         return None
@@ -247,7 +152,7 @@ def _notes(incident: Incident) -> Element:
     return section(
         "Notes",
         el("ul", *written, class_="notes") if written else None,
-        _form(incident, "notes", field, el("button", "Add note", type="submit")),
+        said_by(incident, "notes", field, el("button", "Add note", type="submit")),
     )
 
 

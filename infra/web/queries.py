@@ -132,7 +132,8 @@ def alert_facets(store: Store) -> dict[str, dict[str, int]]:
         shown = "" if name == "state" else "WHERE state != 'inactive'"
         rows = _rows(
             store,
-            f"SELECT {value} AS name, count() AS n FROM ({_EPISODES}) {shown} GROUP BY name ORDER BY n DESC, name LIMIT 30",
+            f"SELECT {value} AS name, count() AS n FROM ({_EPISODES}) {shown} GROUP BY name "
+            "ORDER BY n DESC, name LIMIT 30",
         )
         found[name] = {row["name"]: row["n"] for row in rows}
     return found
@@ -141,6 +142,7 @@ def alert_facets(store: Store) -> dict[str, dict[str, int]]:
 _EPISODES = (
     "SELECT alert_id, any(a.rule) AS rule, any(a.metric) AS metric, any(a.labels) AS labels, "
     f"argMax(a.severity, {STEP}) AS severity, argMax(a.to_state, {STEP}) AS state, "
+    f"argMinIf(a.value, {STEP}, to_state IN {OPEN}) AS opened, "
     f"argMax(a.value, {STEP}) AS value, argMax(a.threshold, {STEP}) AS threshold, argMax(a.n, {STEP}) AS n, "
     "min(a.since) AS started, maxIf(a.at, to_state = 'firing') AS fired, countIf(to_state = 'firing') AS times, "
     f"max(a.at) AS changed, state IN {OPEN} AS active FROM alerts AS a GROUP BY alert_id"

@@ -44,9 +44,9 @@ def _row(one: Contributor) -> Element:
     return el(
         "tr",
         el("td", el("span", f"{one.dimension} "), el("b", one.value)),
-        el("td", percent(one.rate), class_="number", title=between),
-        el("td", "–" if isnan(one.elsewhere) else percent(one.elsewhere), class_="number"),
-        el("td", before, class_="number"),
+        el("td", percent(one.rate), class_="number", title=between, data_name="bad rows "),
+        el("td", "–" if isnan(one.elsewhere) else percent(one.elsewhere), class_="number", data_name="others "),
+        el("td", before, class_="number", data_name="before "),
         el("td", _bar(one), f"{percent(one.of_bad)} (of rows: {percent(one.of_rows)})"),
         class_="carries" if one.carries else None,
     )

@@ -12,8 +12,8 @@ from inferwatch.streams.incidents.incident import Incident
 NAMED = 3
 _CHANGEABLE = ("model", "prompt_version", "prompt_name", "provider")
 _MOST_OF_IT = 0.5
-_CLOSE = timedelta(hours=2)
-"""A deploy this long before an alert is worth a look first."""
+_RECENT, _CLOSE = timedelta(hours=6), timedelta(hours=2)
+"""A deploy at most this long before an alert may have to do with it; at most this long before is looked at first."""
 
 
 def what_changed(incident: Incident) -> list[str]:
@@ -33,6 +33,8 @@ def what_changed(incident: Incident) -> list[str]:
     since = incident.episode.since
     for one in incident.deploys:
         before = since - one.at
+        if before > _RECENT:
+            continue
         when = (
             f"{span(before)} before"
             if before > timedelta(0)

@@ -13,7 +13,6 @@ from inferwatch.schemas.metrics import score_interval
 from inferwatch.schemas.rules import BLIND
 from inferwatch.schemas.windows import ALL, SeriesKey, Window
 from inferwatch.streams.aggregate import (
-    IN_WINDOW,
     asked_expression,
     capped_segments,
     segment_expression,

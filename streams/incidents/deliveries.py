@@ -43,7 +43,8 @@ def read(store: Store, alert_id: str) -> tuple[list[Message], dict[str, Any]]:
     outbox = store.query(
         "SELECT id, receiver, payload, o.at AS event, created_at FROM outbox AS o "
         # A message about several alerts names each of them in its payload.
-        "WHERE alert_id = {id:String} OR position(payload, {quoted:String}) > 0 ORDER BY o.at, created_at, id, receiver",
+        "WHERE alert_id = {id:String} OR position(payload, {quoted:String}) > 0 "
+        "ORDER BY o.at, created_at, id, receiver",
         {"id": alert_id, "quoted": f'"{alert_id}"'},
     ).to_pylist()
     if not outbox:

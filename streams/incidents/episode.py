@@ -92,8 +92,8 @@ class Episode:
 def read(store: Store, alert_id: str) -> Episode | None:
     """Return the alert of this id, or None where the store has no transition of it."""
     rows = store.query(
-        "SELECT fingerprint, rule, metric, severity, labels, from_state, to_state, a.at AS at, since, value, threshold, "
-        f"n, detail, decided_at FROM alerts AS a WHERE alert_id = {{id:String}} ORDER BY {STEP}",
+        "SELECT fingerprint, rule, metric, severity, labels, from_state, to_state, a.at AS at, since, value, "
+        f"threshold, n, detail, decided_at FROM alerts AS a WHERE alert_id = {{id:String}} ORDER BY {STEP}",
         {"id": alert_id},
     ).to_pylist()
     if not rows:

@@ -23,8 +23,7 @@ LEAD = 200
 """Characters kept before the first evidence in a text that is cut."""
 
 _COLUMNS = (
-    "id", "timestamp", "model", "prompt_name", "prompt_version", "tenant", "trace_id", "finish_reason", "error",
-    "latency_ms",
+    "id", "timestamp", "model", "prompt_name", "prompt_version", "tenant", "trace_id", "error", "latency_ms",
 )  # fmt: skip
 
 
@@ -152,7 +151,7 @@ def excerpt(text: str, marks: Sequence[Mark], limit: int = CHARS) -> Excerpt:
 def _example(row: Mapping[str, Any], shows: str, score: str, *, missing: bool, texts: bool) -> Example:
     marks = marks_of(row["evidence"], score)
     own = {side: [mark for mark in marks if mark.field == side] for side in ("input", "output")}
-    names = ("model", "prompt_name", "prompt_version", "tenant", "finish_reason")
+    names = ("model", "prompt_name", "prompt_version", "tenant")
     return Example(
         id=row["id"],
         timestamp=row["timestamp"],

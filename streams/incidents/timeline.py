@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from inferwatch.streams.alerting.wording import number
+from inferwatch.streams.incidents.condition import comparison
 from inferwatch.streams.incidents.deliveries import Message
 from inferwatch.streams.incidents.episode import Step
 from inferwatch.streams.incidents.incident import Incident
@@ -81,4 +82,6 @@ def _step(step: Step, metric: str) -> str:
         return f"{said} ({reason})"
     if step.to_state in ("no_data", "error"):
         return said
-    return f"{said} ({number(step.value, metric)} of {step.n:,} rows; the rule fires at {step.threshold})"
+    limit = comparison(step.threshold)
+    fires = step.threshold if limit is None else f"{limit[0]} {number(limit[1], metric)}"
+    return f"{said} ({number(step.value, metric)}, {step.n:,} rows; the rule fires at {fires})"
