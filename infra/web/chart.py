@@ -60,9 +60,9 @@ def chart(incident: Incident) -> Element:
                 "text",
                 f"{'fires' if name == 'threshold' else 'resolves'} at {number(value, metric)}",
                 class_=name,
-                x="100%",
+                x="45%",
                 y=f"{y(value) - 4:.1f}",
-                text_anchor="end",
+                text_anchor="middle",
             )
         )
     for point in points:

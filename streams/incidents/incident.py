@@ -127,7 +127,9 @@ class Incidents:
         rule = rules.get(episode.rule)
         messages, told = deliveries.read(self._store, alert_id)
         said = episode.opened.threshold
-        down, compared = falls(said), comparison(said)
+        # A rule that judges a ratio or a burn rate has a number that is not one of the metric.
+        judged = {"baseline", "burn"} & set(episode.opened.detail)
+        down, compared = falls(said), None if judged else comparison(said)
         found = numbers.around(self._store, episode, down=down)
         detail = numbers.detail_of(self._store, episode)
         period = self._period(episode, found)

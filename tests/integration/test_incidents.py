@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -266,6 +268,17 @@ async def test_texts_are_not_read_where_none_may_be_stored(resolved: ClickHouseS
     assert {row["output"]["text"] for row in found} == {""}
     assert INSULT not in await page(client)
     assert len(found) == 6
+
+
+async def test_the_document_names_every_key_and_its_query_runs(resolved: ClickHouseStore, start: Start) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "incidents.md").read_text()
+    table = text[text.index("| key | what it is |") :]
+    named = {
+        key for cell in re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE) for key in re.findall(r"`(\w+)`", cell)
+    }
+    assert named == set(await one(await start(resolved)))
+    for block in re.findall(r"```sql\n(.*?)```", text, re.DOTALL):
+        resolved.query(block)
 
 
 # What is not there
