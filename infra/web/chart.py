@@ -21,6 +21,7 @@ HEIGHT, TOP, BOTTOM = 240, 14, 26
 _LOG = (".p_value", ".q_value", RECURRENCE)
 _LEAST = 1e-9
 _DAYS = (1 / 24, 1.0, 30.0, 365.25, 36525.0, 3652500.0)
+_LINES = {"threshold": "fires at ", "recovery": "resolves at "}
 _GAP = 2.5
 """A step this many times the usual one is a gap in the line."""
 
@@ -35,54 +36,30 @@ def chart(incident: Incident) -> Element:
         for value, name in ((incident.threshold, "threshold"), (incident.recovery, "recovery"))
         if not isnan(value)
     ]
-    y, ticks = _up(metric, points, [value for value, _ in lines])
-    svg = el(
-        "svg", class_="chart-around", role="img", height=str(HEIGHT),
-        aria_label=f"{metric} around the alert: {number(episode.opened.value, metric)} when it began",
-    )  # fmt: skip
+    y, named = _up(metric, points, [value for value, _ in lines])
     begun, over = x(episode.since), x(episode.ended or numbers.end)
-    svg.append(
-        el(
-            "rect", class_="shade", x=_share(begun), y=str(TOP), width=_share(max(0.2, over - begun)),
-            height=str(HEIGHT - TOP - BOTTOM),
-        )
-    )  # fmt: skip
-    for value in ticks:
-        svg.append(_level("grid", y(value)))
+    inside = {"y": str(TOP), "height": str(HEIGHT - TOP - BOTTOM)}
     inner = el("svg", viewBox=f"0 0 1000 {HEIGHT}", preserveAspectRatio="none", width="100%", height=str(HEIGHT))
     for run in _runs(points):
         _draw(inner, run, lambda at: x(at) * 10, y)
-    svg.append(inner)
-    for value, name in lines:
-        svg.append(_level(name, y(value)))
-        svg.append(
-            el(
-                "text",
-                f"{'fires' if name == 'threshold' else 'resolves'} at {number(value, metric)}",
-                class_=name,
-                x="45%",
-                y=f"{y(value) - 4:.1f}",
-                text_anchor="middle",
-            )
-        )
-    for point in points:
-        svg.append(
-            el(
-                "circle",
-                el("title", told(point, metric)),
-                class_="dot",
-                cx=_share(x(point.end)),
-                cy=f"{y(point.value):.1f}",
-                r="3",
-            )
-        )
-    for value in ticks:
-        svg.append(el("text", number(value, metric), class_="tick", x="0", y=f"{y(value) - 4:.1f}"))
-    for at, anchor in _labels(numbers.start, numbers.end):
-        svg.append(
-            el("text", _when(at, numbers.end - numbers.start), x=_share(x(at)), y=str(HEIGHT - 8), text_anchor=anchor)
-        )
-    return svg
+    return el(
+        "svg",
+        el("rect", class_="shade", x=_share(begun), width=_share(max(0.2, over - begun)), **inside),
+        *(_level("grid", y(value)) for value in named),
+        inner,
+        *(_level(name, y(value)) for value, name in lines),
+        *(_dot(point, metric, x(point.end), y(point.value)) for point in points),
+        *(_text(number(value, metric), "0%", y(value) - 4, "start", "tick") for value in named),
+        *(_text(_LINES[name] + number(value, metric), "45%", y(value) - 4, "middle", name) for value, name in lines),
+        *(
+            _text(_when(at, numbers.end - numbers.start), _share(x(at)), HEIGHT - 8, anchor)
+            for at, anchor in _labels(numbers.start, numbers.end)
+        ),
+        class_="chart-around",
+        role="img",
+        height=str(HEIGHT),
+        aria_label=f"{metric} around the alert: {number(episode.opened.value, metric)} when it began",
+    )
 
 
 def told(point: Point, metric: str) -> str:
@@ -141,7 +118,7 @@ def _up(metric: str, points: Sequence[Point], lines: Sequence[float]) -> tuple[C
     low, high = min([0.0, *values]), max([0.0, *values, *bounds])
     if metric.endswith(SHARES):
         high = min(1.0, max(high, 0.02))
-    if high <= low:
+    if high - low < _LEAST:
         high = low + 1.0
     else:
         high += (high - low) * 0.06
@@ -159,6 +136,14 @@ def ticks(low: float, high: float) -> list[float]:
     step = max(one * scale for one in (1.0, 2.0, 5.0) if one * scale <= rough)
     first = ceil(low / step - 1e-9)
     return [round(place * step, 12) for place in range(first, floor(high / step + 1e-9) + 1)]
+
+
+def _dot(point: Point, metric: str, x: float, y: float) -> Element:
+    return el("circle", el("title", told(point, metric)), class_="dot", cx=_share(x), cy=f"{y:.1f}", r="3")
+
+
+def _text(said: str, x: str, y: float, anchor: str, class_: str | None = None) -> Element:
+    return el("text", said, x=x, y=f"{y:.1f}", text_anchor=anchor, class_=class_)
 
 
 def _level(name: str, y: float) -> Element:

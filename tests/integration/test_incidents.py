@@ -103,6 +103,13 @@ def resolved(store: ClickHouseStore) -> ClickHouseStore:
 
 
 @pytest.fixture
+def bare(store: ClickHouseStore) -> ClickHouseStore:
+    """An alert that fires, and nothing behind it."""
+    insert(store, "alerts_raw", [transition("firing", 0)])
+    return store
+
+
+@pytest.fixture
 def firing(store: ClickHouseStore) -> ClickHouseStore:
     traffic(store)
     numbers(store)
@@ -195,11 +202,11 @@ async def test_deliveries_say_what_became_of_each_message(resolved: ClickHouseSt
     assert "HTTP 401: no such key" in shown
 
 
-async def test_a_message_about_several_alerts_is_a_delivery_of_each(firing: ClickHouseStore, start: Start) -> None:
+async def test_a_message_about_several_alerts_is_a_delivery_of_each(bare: ClickHouseStore, start: Start) -> None:
     line = {"alert_id": ALERT, "status": "firing", "title": "One of many"}
     group = {"alert_id": "other-1", "status": "firing", "title": "40 alerts", "alerts": [line]}
-    insert(firing, "outbox_raw", [message("g1", "team", group, alert="other-1")])
-    found = await one(await start(firing))
+    insert(bare, "outbox_raw", [message("g1", "team", group, alert="other-1")])
+    found = await one(await start(bare))
     assert [(one["receiver"], one["status"], one["attempts"]) for one in found["deliveries"]] == [
         ("team", "waiting", 0)
     ]
@@ -357,8 +364,8 @@ async def say(client: Client, what: str, said: dict[str, Any], status: int = 201
         return await response.json()
 
 
-async def test_a_note_is_kept_and_the_same_one_sent_again_is_one(firing: ClickHouseStore, start: Start) -> None:
-    client = await start(firing)
+async def test_a_note_is_kept_and_the_same_one_sent_again_is_one(bare: ClickHouseStore, start: Start) -> None:
+    client = await start(bare)
     first = await say(client, "notes", {"text": " Rolled back. ", "author": "Ada", "key": "k1"})
     assert await say(client, "notes", {"text": "Rolled back.", "author": "Ada", "key": "k1"}) == first
     await say(client, "notes", {"text": "Better."})
@@ -371,10 +378,8 @@ async def test_a_note_is_kept_and_the_same_one_sent_again_is_one(firing: ClickHo
     assert "Rolled back." in await page(client)
 
 
-async def test_an_acknowledgement_names_who_and_when_and_the_first_counts(
-    firing: ClickHouseStore, start: Start
-) -> None:
-    client = await start(firing)
+async def test_an_acknowledgement_names_who_and_when_and_the_first_counts(bare: ClickHouseStore, start: Start) -> None:
+    client = await start(bare)
     assert "I have it in hand" in await page(client)
     assert (await one(client))["acknowledgement"] is None
     await say(client, "acknowledgements", {"author": "Ada", "text": "on the train"})
@@ -384,7 +389,7 @@ async def test_an_acknowledgement_names_who_and_when_and_the_first_counts(
     said = {name: found["acknowledgement"][name] for name in ("author", "text", "at")}
     assert said == {"author": "Ada", "text": "on the train", "at": "2026-01-31T08:40:00Z"}
     assert sorted(note["author"] for note in found["notes"]) == ["Ada", "Bob"]
-    stored = firing.query("SELECT DISTINCT alert_id FROM alert_notes WHERE kind = 'acknowledgement'").to_pylist()
+    stored = bare.query("SELECT DISTINCT alert_id FROM alert_notes WHERE kind = 'acknowledgement'").to_pylist()
     assert stored == [{"alert_id": ALERT}]
     shown = await page(client)
     assert "Ada has it in hand" in shown
@@ -403,9 +408,9 @@ async def test_an_acknowledgement_names_who_and_when_and_the_first_counts(
     ],
 )
 async def test_what_cannot_be_kept_is_refused_by_name(
-    firing: ClickHouseStore, start: Start, what: str, said: dict[str, Any], message: str
+    bare: ClickHouseStore, start: Start, what: str, said: dict[str, Any], message: str
 ) -> None:
-    assert message in (await say(await start(firing), what, said, 400))["error"]
+    assert message in (await say(await start(bare), what, said, 400))["error"]
 
 
 @pytest.mark.parametrize(
@@ -418,15 +423,15 @@ async def test_what_cannot_be_kept_is_refused_by_name(
         {"Origin": "https://watch.example.evil.example"},
     ],
 )
-async def test_another_site_changes_nothing(firing: ClickHouseStore, start: Start, headers: dict[str, str]) -> None:
-    client = await start(firing)
+async def test_another_site_changes_nothing(bare: ClickHouseStore, start: Start, headers: dict[str, str]) -> None:
+    client = await start(bare)
     for what, said in (("notes", {"text": "x"}), ("acknowledgements", {})):
         assert "another site" in (await say(client, what, said, 403, **headers))["error"]
     assert (await one(client))["notes"] == []
 
 
-async def test_our_own_page_does_also_behind_a_proxy(firing: ClickHouseStore, start: Start) -> None:
-    client = await start(firing)
+async def test_our_own_page_does_also_behind_a_proxy(bare: ClickHouseStore, start: Start) -> None:
+    client = await start(bare)
     own = str(client.make_url("/")).rstrip("/")
     for origin in (own, "https://watch.example"):
         await say(client, "notes", {"text": "x"}, Origin=origin, Sec_Fetch_Site="same-origin")
@@ -434,8 +439,8 @@ async def test_our_own_page_does_also_behind_a_proxy(firing: ClickHouseStore, st
         assert response.status == 400, "a form is no JSON"
 
 
-async def test_pages_notes_and_acknowledgements_need_the_login(firing: ClickHouseStore, start: Start) -> None:
-    client = await start(firing, password="s3cret")
+async def test_pages_notes_and_acknowledgements_need_the_login(bare: ClickHouseStore, start: Start) -> None:
+    client = await start(bare, password="s3cret")
     for path in (f"/alerts/{ALERT}", "/alerts"):
         async with client.get(path) as response:
             assert response.status == 401
@@ -483,7 +488,7 @@ async def test_alerts_of_the_application_at_the_same_time_are_named(resolved: Cl
     assert [(one["alert_id"], one["rule"], one["state"]) for one in found] == [("bbbb-2", "failing-calls", "firing")]
 
 
-def test_silences_that_cover_it_are_part_of_it(firing: ClickHouseStore) -> None:
+def test_silences_that_cover_it_are_part_of_it(bare: ClickHouseStore) -> None:
     seen: list[dict[str, str]] = []
     silence = Silenced("s1", ("rule=toxic-answers",), T0, T0 + timedelta(days=1), "Ada", "known")
 
@@ -492,7 +497,7 @@ def test_silences_that_cover_it_are_part_of_it(firing: ClickHouseStore) -> None:
         return [silence] if at == NOW else []
 
     found = Incidents(
-        firing, Settings(segments=SegmentSettings(dimensions=("model",))), THRESHOLDS, ManualClock(NOW), silences
+        bare, Settings(segments=SegmentSettings(dimensions=("model",))), THRESHOLDS, ManualClock(NOW), silences
     )
     assert found.find(ALERT).silences == (silence,)
     assert seen == [{"application": "support", "alertname": "toxic-answers"}]
