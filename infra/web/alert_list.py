@@ -38,7 +38,7 @@ def _chips(name: str, wanted: Wanted, values: Mapping[str, int]) -> Element | No
     for value, count in offered.items():
         said = {"": f"any {name}", "active": "active"}.get(value, STATE_WORDS.get(value, value))
         label = f"{said} {count}" if value and count else said
-        href = f"/alerts?{_query(replace(wanted, **{name: value}))}"
+        href = f"/alerts?{_query(wanted, **{name: value})}"
         chips.append(
             el(
                 "a",
@@ -51,9 +51,11 @@ def _chips(name: str, wanted: Wanted, values: Mapping[str, int]) -> Element | No
     return el("nav", *chips, class_="chips", aria_label=name)
 
 
-def _query(wanted: Wanted) -> str:
-    chosen = {name: getattr(wanted, name) for name in _FILTERS if getattr(wanted, name)}
-    return urlencode(chosen | ({"limit": wanted.limit} if wanted.limit != Wanted().limit else {}))
+def _query(wanted: Wanted, **other: str) -> str:
+    """Return the filters of ``wanted``, with ``other`` in place of some of them."""
+    known: dict[str, str] = {name: getattr(wanted, name) for name in _FILTERS} | other
+    chosen = {name: value for name, value in known.items() if value}
+    return urlencode(chosen | ({"limit": str(wanted.limit)} if wanted.limit != Wanted().limit else {}))
 
 
 def _card(row: Mapping[str, Any]) -> Element:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import nan
 from typing import Any
 
-from scipy.stats import hypergeom
+from scipy.stats import fisher_exact
 
 from inferwatch.schemas.metrics import score_interval
 from inferwatch.schemas.rules import BLIND
@@ -25,7 +25,7 @@ COLUMNS = ("model", "provider", "prompt_name", "prompt_version", "operation", "t
 SHOWN = 8
 _LEAST_ROWS = 5
 _ALPHA = 0.01
-_VALUES = 200
+_VALUES = 50
 """Most values of a dimension that are looked at, those with the most bad rows."""
 
 NUMBERS = {
@@ -227,9 +227,9 @@ def rank(
         if one.rows < _LEAST_ROWS or (one.dimension == series.dimension and one.value != series.value):
             continue
         n, hits = one.effective
-        total, all_hits = whole[one.dimension].effective
-        total, all_hits = max(total, n), max(all_hits, hits)
-        tested.append((float(hypergeom.sf(hits - 1, total, min(all_hits, total), n)), one))
+        rest, others = _rest(one, whole[one.dimension])
+        table = [[hits, n - hits], [others, rest - others]]
+        tested.append((float(fisher_exact(table, alternative="greater")[1]), one))
     tested.sort(key=lambda pair: (pair[0], dimensions.index(pair[1].dimension), pair[1].value))
     found: list[Contributor] = []
     spoken: set[tuple[int, float]] = set()
@@ -242,6 +242,13 @@ def rank(
         found.append(_contributor(one, whole[one.dimension], before.get((one.dimension, one.value)), carries=certain))
     found.sort(key=lambda one: (not one.carries, -one.of_bad))
     return found[:SHOWN]
+
+
+def _rest(one: Count, whole: Count) -> tuple[int, int]:
+    """Return how many rows all others are worth, and how many of them bad."""
+    parts = (whole.rows - one.rows, whole.weight - one.weight, whole.squares - one.squares, whole.bad - one.bad)
+    rows, weight, squares, bad = (max(0, part) for part in parts)
+    return Count(one.dimension, "", int(rows), weight, squares, min(bad, weight)).effective
 
 
 def _contributor(one: Count, whole: Count, before: Count | None, *, carries: bool) -> Contributor:
