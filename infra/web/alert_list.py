@@ -31,7 +31,7 @@ def alert_list(wanted: Wanted, rows: Sequence[Mapping[str, Any]], there: Mapping
 
 def _chips(name: str, wanted: Wanted, values: Mapping[str, int]) -> Element | None:
     current = getattr(wanted, name)
-    if not values:
+    if len(values) < 2 and not current:
         return None
     offered = {"": sum(values.values())} | ({"active": 0} if name == "state" else {}) | dict(values)
     chips = []
