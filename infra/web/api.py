@@ -45,12 +45,13 @@ class Api:
         self._store = store
         self._references = ReferenceApi(references, self._in_thread, answer)
         self._incidents = IncidentApi(
-            store, incidents, clock, url=settings.web.url, user=settings.web.user, in_thread=self._in_thread,
-            answer=answer,
+            store, incidents, clock, url=settings.web.url, user=settings.web.user,
+            in_thread=lambda call: self._in_thread(call, self._looking), answer=answer,
         )  # fmt: skip
         self._status = status
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
-        # Of its own: what takes seconds must not keep the others waiting.
+        # Of their own: what takes seconds must not keep the others waiting.
+        self._looking = ThreadPoolExecutor(THREADS, thread_name_prefix="api-incidents")
         self._drawing = ThreadPoolExecutor(1, thread_name_prefix="api-drawing")
 
     def routes(self) -> list[web.RouteDef]:
@@ -67,7 +68,7 @@ class Api:
 
     async def lifetime(self, app: web.Application) -> AsyncIterator[None]:
         yield
-        for threads in (self._threads, self._drawing):
+        for threads in (self._threads, self._looking, self._drawing):
             await asyncio.to_thread(threads.shutdown, cancel_futures=True)
 
     async def overview(self, request: web.Request) -> web.Response:

@@ -225,7 +225,9 @@ class Incidents:
     ) -> list[str]:
         """Say what is missing because its time is over. An alert without data had no rows in the first place."""
         kept = self._settings.store.retention
-        said = []
+        said: list[str] = []
+        if not episode.series.application:  # it is about the service itself
+            return said
         if not found.points and episode.opened.n:
             said.append(f"The numbers of its windows have expired: they are kept for {kept.window_metrics_days} days.")
         if episode.opened.n and ((shares is not None and not shares.rows) or (shares is None and not rows)):

@@ -18,7 +18,7 @@ BEFORE, AFTER = 24, 8
 USUAL = 12
 """How many windows before the episode say what is usual."""
 LONGEST = timedelta(days=31)
-"""An episode that lasts longer is shown for so long."""
+"""Of what lasts longer, the last of it is shown."""
 MOST_POINTS = 240
 _MOST_READ = 50_000
 
@@ -58,20 +58,19 @@ class Numbers:
 
 def around(store: Store, episode: Episode, *, down: bool) -> Numbers:
     """Return the numbers around ``episode``; ``down`` says that its rule fires on small ones."""
-    start = episode.since - BEFORE * episode.size
-    end = (episode.ended or episode.since + LONGEST) + AFTER * episode.size
-    end = min(end, episode.since + LONGEST)
+    end = episode.ended + AFTER * episode.size if episode.ended is not None else _newest(store, episode)
+    start = max(episode.since - BEFORE * episode.size, end - LONGEST)
     rows = store.query(
         "SELECT window_start, window_end, m.value AS value, ci_low, ci_high, n, total FROM window_metrics AS m "
         f"WHERE {_SERIES} AND window_start >= {{start:DateTime64(3, 'UTC')}} "
-        "AND window_end <= {end:DateTime64(3, 'UTC')} ORDER BY window_end, window_start LIMIT {limit:UInt32}",
+        "AND window_end <= {end:DateTime64(3, 'UTC')} ORDER BY window_end DESC, window_start DESC LIMIT {limit:UInt32}",
         _series(episode) | {"start": start, "end": end, "limit": _MOST_READ},
     ).to_pylist()
     points = [
         Point(
             row["window_start"], row["window_end"], row["value"], row["ci_low"], row["ci_high"], row["n"], row["total"]
         )
-        for row in rows
+        for row in reversed(rows)
     ]
     known = [point for point in points if not isnan(point.value)]
     until = episode.bad_until
@@ -79,7 +78,7 @@ def around(store: Store, episode: Episode, *, down: bool) -> Numbers:
     before = _before(known, episode)
     return Numbers(
         start=start,
-        end=end if episode.ended is not None else max([episode.since + episode.size, *(one.end for one in points)]),
+        end=end,
         points=tuple(thin(points, MOST_POINTS, down=down)),
         latest=known[-1] if known else None,
         worst=(min if down else max)(inside, key=lambda one: one.value, default=None),
@@ -120,6 +119,16 @@ def thin(points: Sequence[Point], most: int, *, down: bool) -> list[Point]:
         worst = (min if down else max)(known, key=lambda one: one.value)
         found.append(Point(worst.start, worst.end, worst.value, worst.low, worst.high, worst.n, worst.total, len(own)))
     return found
+
+
+def _newest(store: Store, episode: Episode) -> datetime:
+    """Return the end of the newest window of an alert that lasts; of one without numbers, that of its first window."""
+    rows = store.query(
+        f"SELECT max(window_end) AS at FROM window_metrics_raw WHERE {_SERIES} "
+        "AND window_start >= {since:DateTime64(3, 'UTC')}",
+        _series(episode) | {"since": episode.since},
+    ).to_pylist()
+    return max(rows[0]["at"], episode.since + episode.size)
 
 
 _SERIES = (

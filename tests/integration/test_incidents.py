@@ -144,6 +144,16 @@ async def test_the_numbers_around_it_have_the_threshold_the_worst_and_what_was_u
     assert found["points"][6]["low"] < 0.25 < found["points"][6]["high"]
 
 
+async def test_of_an_alert_that_lasts_for_months_the_last_month_is_shown(store: ClickHouseStore, start: Start) -> None:
+    traffic(store)
+    numbers(store)
+    begun = T0 - timedelta(days=40)
+    insert(store, "alerts_raw", [transition("firing", 0, since=begun, at=begun + STEP)])
+    found = (await one(await start(store)))["numbers"]
+    assert (found["start"], found["end"]) == ("2025-12-31T08:30:00Z", "2026-01-31T08:30:00Z")
+    assert (found["latest"]["end"], found["latest"]["value"], found["worst"]["value"]) == (found["end"], 0, 0.25)
+
+
 async def test_who_carries_it_adds_up_to_the_number(resolved: ClickHouseStore, start: Start) -> None:
     found = await one(await start(resolved))
     shares = found["contributions"]
