@@ -128,7 +128,8 @@ def _newest(store: Store, episode: Episode) -> datetime:
         "AND window_start >= {since:DateTime64(3, 'UTC')}",
         _series(episode) | {"since": episode.since},
     ).to_pylist()
-    return max(rows[0]["at"], episode.since + episode.size)
+    newest: datetime = rows[0]["at"]
+    return max(newest, episode.since + episode.size)
 
 
 _SERIES = (
