@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -102,6 +102,7 @@ class Parts:
     alerting: Alerting
     repeating: Repeating
     telemetry: Telemetry
+    thresholds: Mapping[str, float]
 
 
 @asynccontextmanager
@@ -136,7 +137,7 @@ async def assemble(
         closer = Closer(settings, timed, clock, alerting, encoder.revision, limits, source, telemetry)
         stack.enter_context(memory.settled())
         stack.enter_context(short_turns())
-        yield Parts(store, encoder, pipeline, feedback, closer, alerting, repeating, telemetry)
+        yield Parts(store, encoder, pipeline, feedback, closer, alerting, repeating, telemetry, limits)
 
 
 async def run_worker(
@@ -178,7 +179,14 @@ async def run_worker(
         monitor.read_closer(parts.closer, lambda: CLOSING_PARTITION in stream.partitions())
         address = await _listen_to_probes(monitor, settings, stack)
         if serve:
-            app = create_app(settings, parts.store, status=_status(stream, parts), monitor=monitor, clock=clock)
+            app = create_app(
+                settings,
+                parts.store,
+                status=_status(stream, parts),
+                monitor=monitor,
+                clock=clock,
+                thresholds=parts.thresholds,
+            )
             await _listen(app, "web", settings.web.host, settings.web.port, stack)
             address = settings.web.url
 

@@ -1,4 +1,4 @@
-"""The JSON API under ``/api/v1``: what the dashboard shows, and references and explanations for the command line."""
+"""The JSON API under ``/api/v1``: what the dashboard shows, alerts, references and explanations."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from aiohttp import web
 from inferwatch.infra.explanations import render
 from inferwatch.infra.picture import TYPES
 from inferwatch.infra.web import queries
+from inferwatch.infra.web.incidents import IncidentApi
 from inferwatch.infra.web.references import ReferenceApi
 from inferwatch.infra.web.silences import SilenceApi
 from inferwatch.infra.web.status import Status
@@ -21,6 +22,7 @@ from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.errors import InferwatchError, Misconfigured, NotFound, Retryable
 from inferwatch.schemas.settings import Settings
 from inferwatch.streams.alerting.silences import Silences
+from inferwatch.streams.incidents.incident import Incidents
 from inferwatch.streams.ports import Store
 from inferwatch.streams.references import References
 
@@ -33,15 +35,26 @@ class Api:
     """The handlers, and the threads their queries run in. Every answer is JSON; an error is ``{"error": …}``."""
 
     def __init__(
-        self, settings: Settings, store: Store, references: References, status: Callable[[], Status], clock: Clock
+        self,
+        settings: Settings,
+        store: Store,
+        references: References,
+        incidents: Incidents,
+        status: Callable[[], Status],
+        clock: Clock,
     ) -> None:
         self._settings = settings
         self._store = store
         self._references = ReferenceApi(references, self._in_thread, answer)
         self._silences = SilenceApi(Silences(store, clock), clock, self._in_thread, answer)
+        self._incidents = IncidentApi(
+            store, incidents, clock, url=settings.web.url, user=settings.web.user,
+            in_thread=lambda call: self._in_thread(call, self._looking), answer=answer,
+        )  # fmt: skip
         self._status = status
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
-        # Of its own: what takes seconds must not keep the others waiting.
+        # Of their own: what takes seconds must not keep the others waiting.
+        self._looking = ThreadPoolExecutor(THREADS, thread_name_prefix="api-incidents")
         self._drawing = ThreadPoolExecutor(1, thread_name_prefix="api-drawing")
 
     def routes(self) -> list[web.RouteDef]:
@@ -49,18 +62,17 @@ class Api:
             web.get("/api/v1/overview", self.overview),
             web.get("/api/v1/series", self.series),
             web.get("/api/v1/windows", self.windows),
-            web.get("/api/v1/alerts", self.alerts),
-            web.get("/api/v1/alerts/{id}", self.alert),
             web.get("/api/v1/alerts/{id}/explanation", self.explanation),
             web.get("/api/v1/alerts/{id}/explanation.{form:svg|png}", self.explanation),
             web.get("/api/v1/dead_letters", self.dead_letters),
             *self._references.routes(),
             *self._silences.routes(),
+            *self._incidents.routes(),
         ]
 
     async def lifetime(self, app: web.Application) -> AsyncIterator[None]:
         yield
-        for threads in (self._threads, self._drawing):
+        for threads in (self._threads, self._looking, self._drawing):
             await asyncio.to_thread(threads.shutdown, cancel_futures=True)
 
     async def overview(self, request: web.Request) -> web.Response:
@@ -104,18 +116,6 @@ class Api:
         """The latest windows: ``?limit=``."""
         limit = int(_number(request.query.get("limit", "100"), "limit", 1, 1000))
         return answer(await self._in_thread(lambda: queries.windows(self._store, limit)))
-
-    async def alerts(self, request: web.Request) -> web.Response:
-        """The latest alert episodes, firing ones first: ``?limit=``."""
-        limit = int(_number(request.query.get("limit", "50"), "limit", 1, 500))
-        return answer(await self._in_thread(lambda: queries.alerts(self._store, limit)))
-
-    async def alert(self, request: web.Request) -> web.Response:
-        """One episode with its transitions, notifications and deliveries."""
-        found = await self._in_thread(lambda: queries.alert(self._store, request.match_info["id"]))
-        if found is None:
-            return answer({"error": f"there is no alert {request.match_info['id']!r}"}, status=404)
-        return answer(found)
 
     async def explanation(self, request: web.Request) -> web.Response:
         """What a drift alert is about, as JSON or as a picture; ``latest`` is an id too."""

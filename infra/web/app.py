@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from importlib import resources
 
 from aiohttp import web
@@ -11,6 +11,7 @@ from aiohttp.typedefs import Handler, Middleware
 from inferwatch.infra.clickhouse.store import ClickHouseStore
 from inferwatch.infra.monitoring import Monitor
 from inferwatch.infra.web.api import Api, answer, failed
+from inferwatch.infra.web.crossing import from_elsewhere
 from inferwatch.infra.web.login import Login, check
 from inferwatch.infra.web.probes import OPEN, add_probes
 from inferwatch.infra.web.sql import DASHBOARD, add_sql_routes
@@ -18,12 +19,15 @@ from inferwatch.infra.web.status import Status
 from inferwatch.schemas.clock import Clock, SystemClock
 from inferwatch.schemas.errors import InferwatchError
 from inferwatch.schemas.settings import Settings
+from inferwatch.streams.incidents.incident import Incidents
 from inferwatch.streams.references import References
 
 FILES = {
     "dashboard.html": "text/html",
     "dashboard.css": "text/css",
     "dashboard.js": "text/javascript",
+    "incident.css": "text/css",
+    "incident.js": "text/javascript",
 }
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -40,6 +44,7 @@ def create_app(
     status: Callable[[], Status] | None = None,
     monitor: Monitor | None = None,
     clock: Clock | None = None,
+    thresholds: Mapping[str, float] | None = None,
 ) -> web.Application:
     """Return the application; the caller runs it on ``settings.web.host`` and ``port``.
 
@@ -48,11 +53,14 @@ def create_app(
         store: migrated and open; it stays the caller's to close.
         status: what the service says about itself on its page, asked on every load. Must not block.
         monitor: health, readiness and metrics of the process; without one, of the store alone.
-        clock: for references.
+        clock: for references, notes and how long an alert has lasted.
+        thresholds: score name -> from which score on a row counts; of the scores without one, alerts are shown without
+            the rows behind them.
     """
     clock = clock or SystemClock()
     said: Callable[[], Status] = status or (lambda: {})
-    api = Api(settings, store, References(store, clock, settings), said, clock)
+    incidents = Incidents(store, settings, thresholds or {}, clock)
+    api = Api(settings, store, References(store, clock, settings), incidents, said, clock)
     monitor = monitor or Monitor(settings.monitoring, store, clock)
     app = web.Application(middlewares=[_guard(settings)])
     app.on_response_prepare.append(_add_headers)
@@ -75,6 +83,8 @@ def _guard(settings: Settings) -> Middleware:
         sql = request.path == "/ping" or (request.path == "/" and not _wants_page(request))
         if not sql and request.path not in OPEN and (login := check(request, settings.web)) is not Login.ACCEPTED:
             return _refused(login, bool(settings.web.password.get_secret_value()))
+        if request.path.startswith("/api/") and from_elsewhere(request, settings.web):
+            return answer({"error": "a page of another site may not change anything here"}, status=403)
         try:
             return await handler(request)
         except InferwatchError as error:

@@ -155,6 +155,7 @@ function alertCard(row, open) {
   }
   if (row.picture) card.append(picture(row, card));
   if (row.sql) card.append(copyable(row.sql), make("pre", {}, row.sql));
+  card.append(make("p", {}, make("a", { href: `/alerts/${encodeURIComponent(row.alert_id)}` }, "All about this alert")));
   return card;
 }
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
 import orjson
 
+from inferwatch.streams.incidents.episode import OPEN, STEP
 from inferwatch.streams.ports import Store
 
 RECENT = timedelta(days=7)
@@ -23,8 +25,16 @@ _TILES = (
     "% (toUnixTimestamp64Milli({0}window_end) - toUnixTimestamp64Milli({0}window_start)) = 0"
 )
 
-# An alert may take two steps at one instant; the later step is the one further along.
-_STEP = "(at, indexOf(['inactive', 'pending', 'firing', 'resolved'], to_state))"
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which alerts to list; an empty text wants all. ``state`` may be ``active``: those that are not over."""
+
+    state: str = ""
+    severity: str = ""
+    application: str = ""
+    rule: str = ""
+    limit: int = 50
 
 
 def overview(store: Store) -> Row:
@@ -46,7 +56,7 @@ def overview(store: Store) -> Row:
             "GROUP BY application, dimension, value ORDER BY application, dimension, rows DESC LIMIT 2000",
             {"since": newest[0]["window_end"] - RECENT},
         )
-    firing = [one for one in alerts(store, 500) if one["state"] == "firing"]
+    firing = alerts(store, Wanted(state="firing", limit=500))
     return {
         "last_window": newest[0] if newest else None,
         "totals": totals,
@@ -96,40 +106,47 @@ def series(store: Store, application: str, dimension: str, value: str, span: tim
     return {"start": parameters["since"], "end": newest["at"], "metrics": found}
 
 
-def alerts(store: Store, limit: int, alert_id: str = "") -> list[Row]:
-    """Return alert episodes, firing first, then newest; each with what people were told of it."""
+def alerts(store: Store, wanted: Wanted) -> list[Row]:
+    """Return alert episodes, active first, then newest; each with what people were told of it.
+
+    An alert that was over before anybody was told is listed only where its state, ``inactive``, is asked for.
+    """
     episodes = _rows(
         store,
-        "SELECT alert_id, any(rule) AS rule, any(metric) AS metric, any(labels) AS labels, "
-        f"argMax(severity, {_STEP}) AS severity, argMax(to_state, {_STEP}) AS state, "
-        f"argMax(value, {_STEP}) AS value, argMax(threshold, {_STEP}) AS threshold, argMax(n, {_STEP}) AS n, "
-        "min(a.since) AS started, maxIf(at, to_state = 'firing') AS fired, countIf(to_state = 'firing') AS times, "
-        "max(at) AS changed FROM alerts AS a WHERE {id:String} IN ('', alert_id) GROUP BY alert_id "
-        "HAVING state != 'inactive' ORDER BY state = 'firing' DESC, changed DESC LIMIT {limit:UInt32}",
-        {"limit": limit, "id": alert_id},
+        f"SELECT * FROM ({_EPISODES}) WHERE if({{state:String}} = 'inactive', state = 'inactive', state != 'inactive') "
+        "AND ({state:String} IN ('', state) OR ({state:String} = 'active' AND active)) "
+        "AND {severity:String} IN ('', severity) AND {application:String} IN ('', labels['application']) "
+        "AND {rule:String} IN ('', rule) ORDER BY active DESC, changed DESC, alert_id LIMIT {limit:UInt32}",
+        asdict(wanted),
     )
     told = _notes(store, [row["alert_id"] for row in episodes])
     return [_episode(row, told.get(row["alert_id"], {})) for row in episodes]
 
 
-def alert(store: Store, alert_id: str) -> Row | None:
-    """Return one episode with its transitions and deliveries, or None."""
-    found = alerts(store, 1, alert_id)
-    if not found:
-        return None
-    transitions = _rows(
-        store,
-        "SELECT from_state, to_state, at, value, threshold, n, decided_at FROM alerts "
-        f"WHERE alert_id = {{id:String}} ORDER BY {_STEP}",
-        {"id": alert_id},
-    )
-    deliveries = _rows(
-        store,
-        "SELECT id, receiver, attempt, status, error, d.at AS at FROM deliveries AS d "
-        "WHERE id IN (SELECT id FROM outbox WHERE mapContains(told, {id:String})) ORDER BY d.at, attempt",
-        {"id": alert_id},
-    )
-    return found[0] | {"transitions": transitions, "deliveries": deliveries}
+def alert_facets(store: Store) -> dict[str, dict[str, int]]:
+    """Return filter -> value -> how many alerts there are with it, the most frequent first."""
+    found: dict[str, dict[str, int]] = {}
+    for name, value in (
+        ("state", "state"), ("severity", "severity"), ("application", "labels['application']"), ("rule", "rule"),
+    ):  # fmt: skip
+        shown = "" if name == "state" else "WHERE state != 'inactive'"
+        rows = _rows(
+            store,
+            f"SELECT {value} AS name, count() AS n FROM ({_EPISODES}) {shown} GROUP BY name "
+            "ORDER BY n DESC, name LIMIT 30",
+        )
+        found[name] = {row["name"]: row["n"] for row in rows}
+    return found
+
+
+_EPISODES = (
+    "SELECT alert_id, any(a.rule) AS rule, any(a.metric) AS metric, any(a.labels) AS labels, "
+    f"argMax(a.severity, {STEP}) AS severity, argMax(a.to_state, {STEP}) AS state, "
+    f"argMinIf(a.value, {STEP}, to_state IN {OPEN}) AS opened, "
+    f"argMax(a.value, {STEP}) AS value, argMax(a.threshold, {STEP}) AS threshold, argMax(a.n, {STEP}) AS n, "
+    "min(a.since) AS started, maxIf(a.at, to_state = 'firing') AS fired, countIf(to_state = 'firing') AS times, "
+    f"max(a.at) AS changed, state IN {OPEN} AS active FROM alerts AS a GROUP BY alert_id"
+)
 
 
 def dead_letters(store: Store, limit: int) -> Row:
@@ -169,6 +186,7 @@ def _notes(store: Store, ids: Sequence[str]) -> dict[str, Row]:
 def _episode(row: Row, note: Row) -> Row:
     resolved = row["changed"] if row["state"] == "resolved" else None
     fired = row["fired"] if row.pop("times") else None
+    row["active"] = bool(row["active"])
     keep = (
         "title", "summary", "description", "findings", "examples", "picture", "sql", "reference", "ci_low", "ci_high",
         "url",

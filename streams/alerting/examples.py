@@ -57,10 +57,10 @@ def examples(
             uncovered = rule.model_copy(update={"metric": f"{score}.coverage"})
             unscored |= examples(store, uncovered, own, thresholds, max_values)
         return unscored
-    ordering = _ordering(rule.metric, thresholds)
-    if ordering is None:
+    order = ordering(rule.metric, thresholds)
+    if order is None:
         return {}
-    amount, text, counted = ordering
+    amount, text, counted = order
     score = rule.metric.rpartition(".")[0]
     down = rule.when.operator in (">", ">=")
     parameters: dict[str, Any] = {"score": score, "start": metrics[0].window.start, "end": metrics[0].window.end}
@@ -92,7 +92,8 @@ def examples(
     return {series: tuple(lines) for series, lines in found.items()}
 
 
-def _ordering(metric: str, thresholds: Mapping[str, float]) -> tuple[str, str, str] | None:
+def ordering(metric: str, thresholds: Mapping[str, float]) -> tuple[str, str, str] | None:
+    """Return what the rows of a metric are ordered by, which text shows them, and which of them count (all SQL)."""
     family, _, kind = metric.rpartition(".")
     if metric == "error.rate":
         return "1", "input", "error != ''"

@@ -142,7 +142,7 @@ def headline(rule: Rule) -> str:
 
 def address(settings: Settings, alert_id: str) -> str:
     """Return where the alert is shown."""
-    return f"{settings.web.url.rstrip('/')}/#alert-{alert_id}"
+    return f"{settings.web.url.rstrip('/')}/alerts/{alert_id}"
 
 
 def _receiver_down(transition: Transition) -> str:

@@ -35,7 +35,7 @@ NOTE = Notification(
         "“Get lost.” (score 0.95; 14:04:40, id 41b0)",
     ),
     sql="SELECT countIf(scores['toxicity.output'] >= 0.9) / count() AS value\nFROM inferences",
-    url="http://127.0.0.1:8123/#alert-5f0c6a7788990011-20260301T140000Z",
+    url="http://127.0.0.1:8123/alerts/5f0c6a7788990011-20260301T140000Z",
     description="Roll back the model first.\nRunbook: https://wiki.example/abuse",
     rule="toxic-answers",
 )
@@ -97,7 +97,7 @@ def line(place: int, status: State = State.FIRING, severity: Severity = Severity
         n=100 + place,
         since=NOW - timedelta(minutes=15),
         at=NOW,
-        url=f"http://127.0.0.1:8123/#alert-{place:016x}-20260301T140000Z",
+        url=f"http://127.0.0.1:8123/alerts/{place:016x}-20260301T140000Z",
     )
 
 

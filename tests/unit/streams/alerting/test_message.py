@@ -217,7 +217,7 @@ def test_a_page_says_what_where_since_when_and_how_much_against_what(store: Clic
     )
     assert (note.threshold, note.n, note.value) == ("> 5 %", 40, 0.075)
     assert note.reference == "1.5 % on average in the 2 windows before"
-    assert note.url == f"http://127.0.0.1:8123/#alert-{note.alert_id}"
+    assert note.url == f"http://127.0.0.1:8123/alerts/{note.alert_id}"
     assert note.examples == (
         "“answer 39” (score 0.98; 14:00:39, id id-39)",
         "“answer 38” (score 0.95; 14:00:38, id id-38)",
