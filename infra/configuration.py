@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from inferwatch.infra import catalogue
+from inferwatch.infra import catalogue, reach
 from inferwatch.infra.expectations import (
     choices_of,
     expected,
@@ -30,8 +30,8 @@ from inferwatch.schemas.columns import NUMBERS, SCORES, VALUES, is_mix
 from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.hub import HubModelSettings
 from inferwatch.schemas.judge import JudgeSettings
-from inferwatch.schemas.rules import RECURRENCE
-from inferwatch.schemas.settings import DetectorSettings, DriftSettings, Settings
+from inferwatch.schemas.rules import RECURRENCE, Rule
+from inferwatch.schemas.settings import DetectorSettings, DriftSettings, Section, Settings, WindowSettings
 
 SHORT = {"INFERWATCH_KAFKA": ("kafka", "bootstrap_servers"), "INFERWATCH_STORE": ("store", "dsn")}
 PREFIX = "INFERWATCH__"
@@ -304,6 +304,8 @@ class _Reading:
             text = f"must be a metric of a window, got {metric!r}{_meant(metric, metrics + drifting)}"
             text += f"; known: {', '.join(metrics + columns)}"
             self.faults.append(((*place, "metric"), text))
+        else:
+            self._check_reach(place, rule)
         named = self.data.get("receivers")
         receivers = [str(one.get("name")) for one in named if isinstance(one, dict)] if isinstance(named, list) else []
         for i, name in enumerate(_texts(rule, "receivers", ())):
@@ -318,6 +320,17 @@ class _Reading:
                     f"must be in segments.dimensions ({', '.join(dimensions)}), got {name!r}{_meant(name, dimensions)}"
                 )
                 self.faults.append(((*place, "group_by", i), text))
+
+    def _check_reach(self, place: Place, rule: dict[str, Any]) -> None:
+        """What the parts of a rule say together; each of them alone has been found right, or is named already."""
+        try:
+            known = Rule.model_validate(rule)
+        except ValidationError:
+            return
+        drift = _section(DriftSettings, self.data.get("drift"))
+        windows = _section(WindowSettings, self.data.get("windows"))
+        if isinstance(drift, DriftSettings) and isinstance(windows, WindowSettings):
+            self.faults += [((*place, key), text) for key, text in reach.faults(known, drift, windows)]
 
     def _check_unique(self, kind: str) -> None:
         items = self.data.get(kind)
@@ -357,6 +370,14 @@ def _described(detectors: Any) -> dict[tuple[str, str], Mapping[str, float] | No
             except ValidationError:
                 found[kind, str(name)] = None
     return found
+
+
+def _section(model: type[Section], given: Any) -> Section | None:
+    """Return one section of the file; None where it is wrong, which is said elsewhere."""
+    try:
+        return model.model_validate({} if given is None else given)
+    except ValidationError:
+        return None
 
 
 def _dotted(place: Place) -> str:
