@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from inferwatch.infra.web import queries
 from inferwatch.infra.web.references import ReferenceApi
 from inferwatch.infra.web.status import Status
 from inferwatch.schemas.errors import InferwatchError, Misconfigured, NotFound, Retryable
+from inferwatch.schemas.rules import Rule
 from inferwatch.schemas.settings import Settings
 from inferwatch.streams.ports import Store
 from inferwatch.streams.references import References
@@ -29,11 +30,19 @@ LONGEST = timedelta(days=31)
 class Api:
     """The handlers, and the threads their queries run in. Every answer is JSON; an error is ``{"error": …}``."""
 
-    def __init__(self, settings: Settings, store: Store, references: References, status: Callable[[], Status]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        references: References,
+        status: Callable[[], Status],
+        rules: Callable[[], Sequence[Rule]],
+    ) -> None:
         self._settings = settings
         self._store = store
         self._references = ReferenceApi(references, self._in_thread, answer)
         self._status = status
+        self._rules = rules
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
         # Of its own: what takes seconds must not keep the others waiting.
         self._drawing = ThreadPoolExecutor(1, thread_name_prefix="api-drawing")
@@ -69,7 +78,7 @@ class Api:
                 "applications": rule.applications,
                 "group_by": rule.group_by,
             }
-            for rule in self._settings.active_rules
+            for rule in self._rules()
         ]
         extra = {"service": self._status(), "rules": rules, "url": self._settings.web.url}
         return answer(found | extra | {"receivers": [one.name for one in self._settings.receivers]})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from importlib import resources
 
 from aiohttp import web
@@ -17,6 +17,7 @@ from inferwatch.infra.web.sql import DASHBOARD, add_sql_routes
 from inferwatch.infra.web.status import Status
 from inferwatch.schemas.clock import Clock, SystemClock
 from inferwatch.schemas.errors import InferwatchError
+from inferwatch.schemas.rules import Rule
 from inferwatch.schemas.settings import Settings
 from inferwatch.streams.references import References
 
@@ -40,6 +41,7 @@ def create_app(
     status: Callable[[], Status] | None = None,
     monitor: Monitor | None = None,
     clock: Clock | None = None,
+    rules: Callable[[], Sequence[Rule]] | None = None,
 ) -> web.Application:
     """Return the application; the caller runs it on ``settings.web.host`` and ``port``.
 
@@ -49,10 +51,11 @@ def create_app(
         status: what the service says about itself on its page, asked on every load. Must not block.
         monitor: health, readiness and metrics of the process; without one, of the store alone.
         clock: for references.
+        rules: those in force; without it, those of ``settings``.
     """
     clock = clock or SystemClock()
     said: Callable[[], Status] = status or (lambda: {})
-    api = Api(settings, store, References(store, clock, settings), said)
+    api = Api(settings, store, References(store, clock, settings), said, rules or (lambda: settings.active_rules))
     monitor = monitor or Monitor(settings.monitoring, store, clock)
     app = web.Application(middlewares=[_guard(settings)])
     app.on_response_prepare.append(_add_headers)

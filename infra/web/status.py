@@ -7,7 +7,7 @@ from typing import TypedDict
 
 
 class Status(TypedDict, total=False):
-    """Counts are since the start of the process. A missing key is not shown."""
+    """Counts are since the start of the process. A missing key is not shown. ``rules`` says why the file's are not in force."""
 
     ready: bool
     state: str
@@ -17,3 +17,4 @@ class Status(TypedDict, total=False):
     watermark: datetime | None
     windows_closed: int
     deliveries: dict[str, int]
+    rules: str

@@ -89,6 +89,16 @@ class Alerting:
         self._failures: dict[str, int] = {}
         self._horizon: datetime | None = None
 
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules in force."""
+        return self._settings.active_rules
+
+    def use(self, settings: Settings) -> None:
+        """Decide by the rules of ``settings`` from the next window on; to be called between two windows."""
+        self._settings = settings
+        self._rules = {rule.name: rule for rule in settings.active_rules}
+
     # Deciding ------------------------------------------------------------------------------------------------------
 
     def decide(self, window: Window, metrics: Sequence[WindowMetric]) -> list[Transition]:
