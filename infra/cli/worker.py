@@ -7,8 +7,8 @@ import asyncio
 import click
 
 from inferwatch.infra.cli.options import configuration, pass_settings
-from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.clock import SystemClock
+from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.settings import Settings
 
 

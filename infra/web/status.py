@@ -7,7 +7,7 @@ from typing import TypedDict
 
 
 class Status(TypedDict, total=False):
-    """Counts are since the start of the process. A missing key is not shown. ``rules`` says why the file's are not in force."""
+    """Counts are since the start of the process. A missing key is not shown."""
 
     ready: bool
     state: str
@@ -18,3 +18,4 @@ class Status(TypedDict, total=False):
     windows_closed: int
     deliveries: dict[str, int]
     rules: str
+    """Whether the rules of the file are in force, or why not."""

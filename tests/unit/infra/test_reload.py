@@ -181,7 +181,7 @@ def test_without_a_file_nothing_ever_changes() -> None:
     ("other", "names"),
     [
         ({}, []),
-        ({"store": {"retention": {"alerts_days": 5}}, "windows": {"size": "1m"}}, ["store.retention.alerts_days", "windows.size"]),
+        ({"store": {"retention": {"alerts_days": 5}}, "web": {"port": 1}}, ["store.retention.alerts_days", "web.port"]),
         ({"drift": {"canary": {"dimension": "model", "canary": "a", "control": "b"}}}, ["drift.canary"]),
         ({"rules": [{"name": "r", "metric": "error.rate", "when": "> 1 %"}]}, ["rules"]),
     ],
