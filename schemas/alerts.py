@@ -12,12 +12,28 @@ from inferwatch.schemas.rules import Severity
 
 
 class State(StrEnum):
-    """Where an alert instance stands; Prometheus words."""
+    """Where an alert instance stands; Prometheus and Grafana words.
+
+    ``pending``: the condition holds, not yet for ``for``; nobody is told. ``firing``: people are told. ``recovering``:
+    the condition is over, not yet for ``keep_firing_for``; still the same active alert, and nobody is told of a change
+    between the two. ``resolved``: people who were told are told again.
+
+    ``no_data``: there has been no number for ``no_data_after``. ``error``: nor could it be computed, for a fault of
+    ours. Both are active alerts and end in ``resolved``, or in ``firing`` or ``recovering`` where they came from those.
+    """
 
     INACTIVE = "inactive"
     PENDING = "pending"
     FIRING = "firing"
+    RECOVERING = "recovering"
     RESOLVED = "resolved"
+    NO_DATA = "no_data"
+    ERROR = "error"
+
+
+ACTIVE = frozenset({State.FIRING, State.RECOVERING, State.NO_DATA, State.ERROR})
+"""An alert in one of these is open: people were told that it began, not yet that it is over."""
+UNKNOWN = frozenset({State.NO_DATA, State.ERROR})
 
 
 def fingerprint(rule: str, labels: dict[str, str]) -> str:
@@ -32,24 +48,37 @@ def fingerprint(rule: str, labels: dict[str, str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AlertState:
-    """What must be known of one alert instance to take the next step. Times are event times (window ends).
+    """What must be known of one alert instance to take the next step: a function of its last transition.
 
-    ``since`` is the start of the first breaching window of this episode, ``fired_at`` the end of the
-    window that made it fire, ``last`` the end of the last window evaluated.
+    ``since`` is the start of the first breaching window of the episode that lasts (of a silence: the end of the last
+    window with data), None where none does. ``at`` is the end of the window that brought it into ``state``, ``before``
+    the state it came from, ``sequence`` the number of its last transition. Times are event times.
     """
 
     state: State = State.INACTIVE
     since: datetime | None = None
-    fired_at: datetime | None = None
-    last: datetime | None = None
+    at: datetime | None = None
+    before: State = State.INACTIVE
+    sequence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
     """One change of one alert instance, as kept in the ``alerts`` table.
 
-    ``id`` is a pure function of (fingerprint, at, to_state): deciding twice is storing once.
-    ``alert_id`` names the episode (fingerprint plus ``since``) and is the same from pending to resolved.
+    ``at`` is the end of the window that decided it, ``sequence`` its number among the instance's own, from 1: the
+    latest by (``at``, ``sequence``) says where the instance stands. One window makes more than one where an episode
+    ends and another begins, or where the window was revised. ``id`` is a pure function of (fingerprint, at, to_state):
+    deciding twice is storing once.
+
+    ``alert_id`` names the episode and is the same from its first transition to ``resolved``: fingerprint plus
+    ``since``. A firing alert that runs out of data keeps its ``alert_id``. A silence where nothing fired is an episode
+    of its own, with ``-no_data`` or ``-error`` at the end of its ``alert_id``; where a number comes back that fires,
+    that episode resolves and a new one begins at the same window.
+
+    ``value`` is the metric's number, NaN in and out of a silence. ``detail`` has ``window_start`` and ``total``; for a
+    rule that compares something else than the number itself, ``judged`` is that (a bound of the interval, a ratio, a
+    burn rate) and ``baseline`` or ``burn`` what it comes from; for ``no_data`` and ``error``, ``reason``.
     """
 
     id: str
@@ -67,6 +96,19 @@ class Transition:
     n: int
     metric: str
     detail: dict[str, Any] = field(default_factory=dict)
+    sequence: int = 0
+
+    @property
+    def told(self) -> bool:
+        """Whether people are told: an alert opens, closes, or an open one runs out of data; once an episode each.
+
+        Not told: pending and cancelled, firing to recovering and back, and back to firing when data return.
+        """
+        if self.to_state is State.FIRING:
+            return self.from_state not in ACTIVE
+        if self.to_state is State.RESOLVED:
+            return self.from_state in ACTIVE
+        return self.to_state in UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from inferwatch.schemas.rules import Duration
+from inferwatch.schemas.durations import Duration
 
 Dimension = Annotated[
     str, Field(pattern=r"^(model|provider|operation|prompt_name|prompt_version|tenant|tags\.[A-Za-z0-9_.-]{1,64})$")

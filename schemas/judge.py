@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from inferwatch.schemas.hub import Unit
-from inferwatch.schemas.rules import Duration
+from inferwatch.schemas.durations import Duration
 
 
 class JudgeSettings(BaseModel):

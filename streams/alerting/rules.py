@@ -1,60 +1,60 @@
-"""Which alert instances a window speaks of, and what the rules make of them. Pure."""
+"""Which alert instances a rule has in a window. Pure."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
 
-from inferwatch.schemas.alerts import AlertState, Transition, fingerprint
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.rules import Rule
-from inferwatch.schemas.windows import ALL, Window
-from inferwatch.streams.alerting.state import step
+from inferwatch.schemas.windows import ALL, SeriesKey
+
+Kind = tuple[str, str]
+"""Metric and segment dimension: what a rule looks at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """One instance after one window: the number it was judged by, its new state, and what changed."""
+def kind_of(rule: Rule) -> Kind:
+    """Return what ``rule`` looks at: without ``group_by`` whole applications, else each value, ``__other__`` included.
 
-    rule: Rule
-    metric: WindowMetric
-    fingerprint: str
-    state: AlertState
-    transitions: tuple[Transition, ...]
-
-
-def instances(
-    rules: Sequence[Rule], metrics: Sequence[WindowMetric]
-) -> Iterator[tuple[Rule, WindowMetric, str, dict[str, str]]]:
-    """Yield (rule, number, fingerprint, labels) of every instance that has a number among ``metrics``.
-
-    A rule without ``group_by`` looks at whole applications; with a dimension, at each of its values, ``__other__``
-    included.
+    >>> kind_of(Rule(name="r", metric="error.rate", when="> 5 %", group_by=["model"]))
+    ('error.rate', 'model')
     """
-    by_kind: dict[tuple[str, str], list[WindowMetric]] = defaultdict(list)
+    return rule.metric, rule.group_by[0] if rule.group_by else ALL
+
+
+def concerns(rule: Rule, series: SeriesKey) -> bool:
+    """Return whether ``rule`` is about the series' application."""
+    return not rule.applications or series.application in rule.applications
+
+
+def series_of(labels: Mapping[str, str]) -> SeriesKey:
+    """Return the series that an instance's labels name.
+
+    >>> series_of({"application": "shop", "model": "m-1"})
+    SeriesKey(application='shop', dimension='model', value='m-1')
+    """
+    segment = next(((name, value) for name, value in labels.items() if name != "application"), (ALL, ALL))
+    return SeriesKey(labels["application"], *segment)
+
+
+def by_kind(metrics: Iterable[WindowMetric], rules: Iterable[Rule]) -> dict[Kind, list[WindowMetric]]:
+    """Return those of ``metrics`` that ``rules`` look at, sorted by kind."""
+    found: dict[Kind, list[WindowMetric]] = {kind_of(rule): [] for rule in rules}
     for metric in metrics:
-        by_kind[metric.metric, metric.series.dimension].append(metric)
-    for rule in rules:
-        for metric in by_kind.get((rule.metric, rule.group_by[0] if rule.group_by else ALL), ()):
-            if rule.applications and metric.series.application not in rule.applications:
-                continue
-            labels = metric.series.labels()
-            yield rule, metric, fingerprint(rule.name, labels), labels
+        if (own := found.get((metric.metric, metric.series.dimension))) is not None:
+            own.append(metric)
+    return found
 
 
-def evaluate(
-    rules: Sequence[Rule], window: Window, metrics: Sequence[WindowMetric], states: Mapping[str, AlertState]
-) -> list[Verdict]:
-    """Take every instance one step over ``window``; one without an entry in ``states`` (fingerprint -> state) is new.
+def looked_at(
+    rule: Rule, metrics: Collection[WindowMetric], active: Collection[SeriesKey]
+) -> tuple[list[WindowMetric], int]:
+    """Return the numbers that ``rule`` judges, at most ``max_instances``, and how many are left out.
 
-    Raises:
-        ValueError: a metric belongs to another window.
+    The ``active`` ones are never left out; of the others, those of the most rows are kept, ties to the smaller name.
     """
-    verdicts = []
-    for rule, metric, identity, labels in instances(rules, metrics):
-        if metric.window != window:
-            raise ValueError(f"{metric.metric} of {metric.series} is of {metric.window}, expected {window}")
-        state, transitions = step(rule, states.get(identity, AlertState()), identity, labels, metric)
-        verdicts.append(Verdict(rule, metric, identity, state, tuple(transitions)))
-    return verdicts
+    own = [metric for metric in metrics if concerns(rule, metric.series)]
+    if len(own) <= rule.max_instances:
+        return own, 0
+    own.sort(key=lambda one: (one.series not in active, -one.total, one.series))
+    kept = max(rule.max_instances, sum(one.series in active for one in own))
+    return own[:kept], len(own) - kept

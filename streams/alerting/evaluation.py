@@ -1,0 +1,307 @@
+"""What the rules make of one window: the one door for live alerts, for tests of rules and for back-tests. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from inferwatch.schemas.alerts import UNKNOWN, AlertState, State, Transition, fingerprint
+from inferwatch.schemas.metrics import WindowMetric
+from inferwatch.schemas.rules import Rule, Silence
+from inferwatch.schemas.windows import ALL, EPOCH, SeriesKey, Window
+from inferwatch.streams.alerting.reading import Newest, Past, Reading, read
+from inferwatch.streams.alerting.rules import Kind, by_kind, concerns, kind_of, looked_at, series_of
+from inferwatch.streams.alerting.state import AT_REST, OPEN, after, moved, step
+
+NOTHING = Newest(None)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What has been decided, seen from the end of one window. Keys are fingerprints.
+
+    ``before`` is every instance's state by its transitions before that end, ``recorded`` its transitions at it, in
+    order, ``later`` the instances that have transitions after it. ``labels`` has those of every instance in ``before``
+    or ``recorded`` that is not at rest, by rule.
+    """
+
+    before: Mapping[str, AlertState] = field(default_factory=dict)
+    recorded: Mapping[str, tuple[Transition, ...]] = field(default_factory=dict)
+    later: frozenset[str] = frozenset()
+    labels: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
+
+    def now(self, identity: str) -> AlertState:
+        """Return where an instance stands at the window's end."""
+        recorded = self.recorded.get(identity)
+        return after(recorded[-1]) if recorded else self.before.get(identity, AlertState())
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One instance after one window: what it was judged by, its new state, and what changed that had not been recorded.
+
+    ``metric`` is None where the window has no number of it.
+    """
+
+    rule: Rule
+    window: Window
+    metric: WindowMetric | None
+    fingerprint: str
+    labels: Mapping[str, str]
+    state: AlertState
+    transitions: tuple[Transition, ...]
+    judged: float
+
+
+def evaluate(
+    rules: Sequence[Rule], window: Window, metrics: Sequence[WindowMetric], history: History, past: Past
+) -> list[Verdict]:
+    """Take every instance one step over ``window``, those that have no number in it included.
+
+    Done again with the same numbers it changes nothing. With others, because late rows have come, it may resolve what
+    fired at this window, cancel what is pending or begin an episode; one that was resolved at this window stays so: no
+    episode pages twice. An instance that has transitions after this window, or its number in a later one, is left as it
+    is: that later window has been judged.
+
+    Args:
+        rules: what is asked.
+        window: the window; it may be one without any row.
+        metrics: its numbers.
+        history: what has been decided, from the store or from ``Memory``.
+        past: the numbers of other windows.
+
+    Raises:
+        ValueError: a metric belongs to another window.
+    """
+    kinds = by_kind(metrics, rules)
+    since = {kind: min(horizon(rule, window) for rule in rules if kind_of(rule) == kind) for kind in kinds}
+    newest = {kind: past.newest(*kind, since[kind], window.end) for kind in kinds}
+    verdicts: list[Verdict] = []
+    for rule in rules:
+        kind = kind_of(rule)
+        own = newest[kind]
+        for series, metric, labels in _instances(rule, window, kinds[kind], own, history):
+            identity = fingerprint(rule.name, labels)
+            if metric is not None and metric.window != window:
+                raise ValueError(f"{metric.metric} of {series} is of {metric.window}, expected {window}")
+            found = own.get(series, NOTHING)
+            now = history.now(identity)
+            if identity in history.later or found.later:
+                verdicts.append(Verdict(rule, window, metric, identity, labels, now, (), float("nan")))
+                continue
+            reading = read(rule, window, metric, past, _seen(rule, window, found))
+            before = history.before.get(identity, AlertState())
+            state, transitions = step(rule, before, identity, labels, reading)
+            if recorded := history.recorded.get(identity):
+                state, transitions = _revised(rule, now, recorded, state, identity, labels, reading)
+            verdicts.append(Verdict(rule, window, metric, identity, labels, state, tuple(transitions), reading.judged))
+    return verdicts
+
+
+def horizon(rule: Rule, window: Window) -> datetime:
+    """Return from when on numbers of earlier windows matter to whether ``window`` is one of a silence."""
+    if rule.no_data is Silence.KEEP and rule.error is Silence.KEEP:
+        return window.end
+    return window.end - rule.no_data_after - 2 * window.size
+
+
+def left_out(rules: Sequence[Rule], metrics: Sequence[WindowMetric], history: History) -> dict[str, int]:
+    """Return rule -> how many series of a window are over its ``max_instances`` and not looked at."""
+    kinds = by_kind(metrics, rules)
+    found = {rule.name: looked_at(rule, kinds[kind_of(rule)], _active(rule, history))[1] for rule in rules}
+    return {name: count for name, count in found.items() if count}
+
+
+def quiet(
+    rules: Sequence[Rule], began: datetime, until: datetime, size: timedelta, slide: timedelta, history: History,
+    past: Past,
+) -> list[Window]:  # fmt: skip
+    """Return the windows without any row that end in ``(began, until]`` and at which a silence may become too long.
+
+    At all other windows without rows nothing changes. ``history`` and ``past`` are seen from ``until``.
+    """
+    if until <= began:
+        return []
+    first = Window(began + slide - size, began + slide)
+    ends: set[datetime] = set()
+    for rule in rules:
+        if rule.no_data is Silence.KEEP and rule.error is Silence.KEEP:
+            continue
+        newest = past.newest(*kind_of(rule), horizon(rule, first), until)
+        for series, _, labels in _instances(rule, first, [], newest, history):
+            if history.now(fingerprint(rule.name, labels)).state in UNKNOWN:
+                continue
+            seen = newest.get(series, NOTHING).before
+            due = first.end if seen is None else max(seen + rule.no_data_after, first.end)
+            end = EPOCH + -((EPOCH - due) // slide) * slide
+            if end <= until:
+                ends.add(end)
+    return [Window(end - size, end) for end in sorted(ends)]
+
+
+def _instances(
+    rule: Rule,
+    window: Window,
+    metrics: Sequence[WindowMetric],
+    newest: Mapping[SeriesKey, Newest],
+    history: History,
+) -> Iterator[tuple[SeriesKey, WindowMetric | None, Mapping[str, str]]]:
+    """Yield (series, number, labels): those with a number, those with an alert, and applications that had numbers."""
+    active = _active(rule, history)
+    chosen, _ = looked_at(rule, metrics, active)
+    with_number = {metric.series for metric in metrics}
+    for metric in chosen:
+        yield metric.series, metric, metric.series.labels()
+    missing = {series: labels for series, labels in active.items() if series not in with_number}
+    if kind_of(rule)[1] == ALL:
+        for series, found in newest.items():
+            if series not in with_number and concerns(rule, series) and _seen(rule, window, found) is not None:
+                missing.setdefault(series, series.labels())
+    for series in sorted(missing):
+        yield series, None, missing[series]
+
+
+def _active(rule: Rule, history: History) -> dict[SeriesKey, Mapping[str, str]]:
+    return {series_of(labels): labels for labels in history.labels.get(rule.name, {}).values()}
+
+
+def _seen(rule: Rule, window: Window, newest: Newest) -> datetime | None:
+    return newest.before if newest.before is not None and newest.before >= horizon(rule, window) else None
+
+
+def _revised(
+    rule: Rule,
+    now: AlertState,
+    recorded: Sequence[Transition],
+    wanted: AlertState,
+    identity: str,
+    labels: Mapping[str, str],
+    reading: Reading,
+) -> tuple[AlertState, list[Transition]]:
+    """Return what leads from where an instance stands to where ``reading`` says it should, as far as that is allowed.
+
+    Args:
+        rule: what is asked.
+        now: where it stands.
+        recorded: what was decided at this window.
+        wanted: where it would stand had the window been decided only now.
+        identity: its fingerprint.
+        labels: its labels.
+        reading: what the window says now.
+    """
+    if now.state in UNKNOWN:
+        return step(rule, now, identity, labels, reading)
+    target = wanted.state
+    if now.state in OPEN:
+        if target in UNKNOWN or target is now.state:
+            return now, []
+        move = (target, now.since) if target in OPEN else (State.RESOLVED, now.since)
+    elif now.state is State.PENDING:
+        if target not in (State.INACTIVE, State.RESOLVED, State.FIRING):
+            return now, []
+        move = (State.FIRING if target is State.FIRING else State.INACTIVE, now.since)
+    else:
+        ended = any(one.to_state is State.RESOLVED and one.from_state in OPEN for one in recorded)
+        if target in AT_REST or target in UNKNOWN or ended:
+            return now, []
+        move = (target, wanted.since)
+    transition = moved(rule, now, identity, labels, reading, move)
+    return after(transition), [transition]
+
+
+class Memory:
+    """States and numbers in memory: what a test of rules and a back-test run on. Windows in order give what live gives.
+
+    Args:
+        rules: what is asked.
+        size: of a window.
+        slide: from the start of one window to that of the next; None: ``size``.
+    """
+
+    def __init__(self, rules: Sequence[Rule], size: timedelta, slide: timedelta | None = None) -> None:
+        self._rules = tuple(rules)
+        self._size, self._slide = size, slide or size
+        self._metrics = {rule.metric for rule in rules}
+        self._numbers: dict[tuple[str, SeriesKey], dict[datetime, WindowMetric]] = defaultdict(dict)
+        self._ends: dict[Kind, dict[SeriesKey, set[datetime]]] = defaultdict(lambda: defaultdict(set))
+        self._transitions: dict[str, list[Transition]] = defaultdict(list)
+        self._reached: datetime | None = None
+
+    @property
+    def transitions(self) -> list[Transition]:
+        """Every transition so far, in the order of event time."""
+        every = [one for own in self._transitions.values() for one in own]
+        return sorted(every, key=lambda one: (one.at, one.rule, one.fingerprint, one.sequence))
+
+    def feed(self, window: Window, metrics: Sequence[WindowMetric]) -> list[Verdict]:
+        """Judge a closed window, or one of its revisions; before it, the windows without rows that it leaves behind."""
+        verdicts: list[Verdict] = []
+        if self._reached is not None:
+            verdicts += self.advance(window.end - self._slide)
+        for metric in metrics:
+            if metric.metric in self._metrics:
+                self._keep(metric)
+        verdicts += self._judge(window, metrics)
+        self._reached = window.end if self._reached is None else max(self._reached, window.end)
+        return verdicts
+
+    def advance(self, until: datetime) -> list[Verdict]:
+        """Let time pass: judge the windows without rows that end by ``until``."""
+        if self._reached is None or until <= self._reached:
+            return []
+        history = self._history(until)
+        windows = quiet(self._rules, self._reached, until, self._size, self._slide, history, self)
+        self._reached = max(self._reached, until)
+        return [verdict for window in windows for verdict in self._judge(window, ())]
+
+    def numbers(self, metric: str, series: SeriesKey, start: datetime, end: datetime) -> Sequence[WindowMetric]:
+        """Return the known numbers of windows within ``[start, end)``, oldest first; see ``reading.Past``."""
+        own = self._numbers.get((metric, series), {})
+        found = (one for one in own.values() if start <= one.window.start and one.window.end <= end)
+        return sorted(found, key=lambda one: one.window)
+
+    def newest(self, metric: str, dimension: str, since: datetime, end: datetime) -> Mapping[SeriesKey, Newest]:
+        """Return which series have numbers of other windows; see ``reading.Past``."""
+        found = {}
+        for series, ends in self._ends.get((metric, dimension), {}).items():
+            earlier = max((one for one in ends if since <= one < end), default=None)
+            later = any(one > end for one in ends)
+            if earlier is not None or later:
+                found[series] = Newest(earlier, later)
+        return found
+
+    def _keep(self, metric: WindowMetric) -> None:
+        own = self._numbers[metric.metric, metric.series]
+        own.pop(metric.window.end, None)
+        if metric.known:
+            own[metric.window.end] = metric
+            self._ends[metric.metric, metric.series.dimension][metric.series].add(metric.window.end)
+
+    def _judge(self, window: Window, metrics: Sequence[WindowMetric]) -> list[Verdict]:
+        verdicts = evaluate(self._rules, window, metrics, self._history(window.end), self)
+        for verdict in verdicts:
+            self._transitions[verdict.fingerprint].extend(verdict.transitions)
+        return verdicts
+
+    def _history(self, end: datetime) -> History:
+        before: dict[str, AlertState] = {}
+        recorded: dict[str, tuple[Transition, ...]] = {}
+        later: set[str] = set()
+        labels: dict[str, dict[str, Mapping[str, str]]] = defaultdict(dict)
+        for identity, every in self._transitions.items():
+            if not every:
+                continue
+            own = [one for one in every if one.at <= end]
+            at_end = tuple(one for one in own if one.at == end)
+            earlier = own[: len(own) - len(at_end)]
+            if len(own) < len(every):
+                later.add(identity)
+            if at_end:
+                recorded[identity] = at_end
+            if earlier:
+                before[identity] = after(earlier[-1])
+            if (at_end and at_end[-1].to_state not in AT_REST) or (earlier and earlier[-1].to_state not in AT_REST):
+                labels[every[0].rule][identity] = every[0].labels
+        return History(before, recorded, frozenset(later), labels)
