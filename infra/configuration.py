@@ -36,6 +36,8 @@ from inferwatch.schemas.settings import DetectorSettings, DriftSettings, Section
 SHORT = {"INFERWATCH_KAFKA": ("kafka", "bootstrap_servers"), "INFERWATCH_STORE": ("store", "dsn")}
 PREFIX = "INFERWATCH__"
 MASKED = "**********"
+RULES = ("rules", "routing")
+"""What decides and routes alerts: may be in a file of its own, and changes while the service runs."""
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
@@ -51,14 +53,26 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     return check(path, environ)[0]
 
 
-def check(path: Path | None, environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
-    """As ``load``; also return warnings, in the same form: what is allowed but hardly meant."""
+def check(
+    path: Path | None, environ: Mapping[str, str], *, base: Path | None = None, secrets: bool = True
+) -> tuple[Settings, list[str]]:
+    """As ``load``; also return warnings, in the same form: what is allowed but hardly meant.
+
+    Args:
+        path: the file.
+        environ: the environment.
+        base: if ``path`` holds nothing but rules, the file that everything else is taken from.
+        secrets: read the files that hold secrets; without it, a secret that has one is a row of stars.
+    """
     reading = _Reading(str(path) if path else "")
     if path is not None:
         reading.read_file(path)
+        if base is not None and set(reading.data) <= set(RULES):
+            reading.put_over(base)
+            path = base
     if not reading.faults:
         reading.read_environment(environ)
-        reading.read_secret_files(path.parent if path else Path())
+        reading.read_secret_files(path.parent if path else Path(), read=secrets)
     settings = reading.validate()
     if settings is None:
         raise Misconfigured("\n".join(reading.messages()))
@@ -104,6 +118,17 @@ class _Reading:
         elif document.data is not None:
             self.faults.append(((), f"must be a mapping of sections, got {_kind(document.data)}"))
 
+    def put_over(self, base: Path) -> None:
+        """Take what is not in this file from ``base``; of its rules, nothing."""
+        below = _Reading(str(base))
+        below.read_file(base)
+        below.data = {name: value for name, value in below.data.items() if name not in RULES}
+        self.data = below.data | self.data
+        self.origins = {place: at for place, at in below.origins.items() if place[:1] and place[0] not in RULES} | (
+            self.origins
+        )
+        self.faults += below.faults
+
     def read_environment(self, environ: Mapping[str, str]) -> None:
         for name, text in sorted(environ.items()):
             if name in SHORT:
@@ -137,7 +162,7 @@ class _Reading:
             del self.origins[known]
         self.origins[place] = name
 
-    def read_secret_files(self, folder: Path) -> None:
+    def read_secret_files(self, folder: Path, *, read: bool = True) -> None:
         """Replace every ``x_file`` of a secret ``x`` by the file's content; relative paths start at ``folder``."""
         for place, section, model in list(sections(Settings, self.data, ())):
             for name, info in model.model_fields.items():
@@ -150,6 +175,8 @@ class _Reading:
                     self.faults.append(((*place, key), f"is given besides {name}; give one of the two"))
                     continue
                 section[name] = MASKED
+                if not read:
+                    continue
                 try:
                     section[name] = (folder / Path(str(path)).expanduser()).read_text("utf-8").rstrip("\r\n")
                 except OSError as error:

@@ -14,15 +14,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from inferwatch.infra.configuration import load
+from inferwatch.infra.configuration import RULES, load
 from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-RELOADABLE = ("rules", "routing")
-"""Settings that may change without a restart."""
 ALL_IN_FORCE = "ok"
 
 Signature = tuple[int, ...]
@@ -55,7 +53,7 @@ class RulesFile:
         """Hand ``live``, the settings that ``use`` has now, with other rules to ``use`` whenever those change."""
 
         def put(found: Settings) -> None:
-            use(live.model_copy(update={name: value for name, value in found if name in RELOADABLE}))
+            use(live.model_copy(update={name: value for name, value in found if name in RULES}))
 
         self._uses.append(put)
 
@@ -90,7 +88,7 @@ class RulesFile:
             faults = str(error).splitlines()
             self._refuse(f"{len(faults)} fault{'s' * (len(faults) > 1)}, which the log names", faults)
             return
-        others = [name for name in changed(self._loaded, found) if name.partition("[")[0] not in RELOADABLE]
+        others = [name for name in changed(self._loaded, found) if name.partition("[")[0] not in RULES]
         if others:
             named = ", ".join(others)
             self._refuse(f"needs a restart for {named}", [f"{path}: a change of {named} needs a restart"])

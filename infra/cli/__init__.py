@@ -25,7 +25,7 @@ COMMANDS = {
     "explain": ("inferwatch.infra.cli.explain", "Say what is new in a drifted window, with examples and a picture."),
     "report": ("inferwatch.infra.cli.report", "Write a report of a window against the drift reference."),
     "models": ("inferwatch.infra.cli.models", "Build the faster encoders, and list what is built."),
-    "rules": ("inferwatch.infra.cli.rules", "Check alert rules."),
+    "rules": ("inferwatch.infra.cli.rules", "Check, test, back-test and suggest alert rules."),
     "sql": ("inferwatch.infra.cli.sql", "Run one SELECT against the store."),
     "dlq": ("inferwatch.infra.cli.dlq", "List records that could not be read, and send them again."),
     "schema": ("inferwatch.infra.cli.schema", "Print the JSON Schema of the log format or of the configuration."),

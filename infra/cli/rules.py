@@ -1,4 +1,4 @@
-"""``inferwatch rules check``: are these alert rules right, before they are live?"""
+"""``inferwatch rules``: check, test, back-test and suggest alert rules, before they are live."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from pathlib import Path
 import click
 
 from inferwatch.infra.cli.options import configuration
+from inferwatch.infra.cli.rules_test import test
 from inferwatch.infra.configuration import check as check_configuration
 from inferwatch.schemas.errors import Misconfigured
 
 
 @click.group()
 def rules() -> None:
-    """Check alert rules."""
+    """Check, test and back-test alert rules."""
+
+
+rules.add_command(test)
 
 
 @rules.command()
