@@ -1,4 +1,4 @@
-"""What a rule compares instead of a window's own number: a change against earlier windows, or how fast a budget burns."""
+"""What a rule compares instead of a window's own number: the change since earlier windows, or how a budget burns."""
 
 from __future__ import annotations
 
@@ -74,9 +74,7 @@ class BurnRate(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    objective: Annotated[
-        float, BeforeValidator(parse_share, json_schema_input_type=float | str), Field(gt=0, lt=1)
-    ]
+    objective: Annotated[float, BeforeValidator(parse_share, json_schema_input_type=float | str), Field(gt=0, lt=1)]
     long: Duration = Field(default=timedelta(hours=1), gt=timedelta(0))
     short: Duration = Field(default=timedelta(minutes=5), gt=timedelta(0))
     factor: float = Field(default=14.4, gt=0)

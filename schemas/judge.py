@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from inferwatch.schemas.hub import Unit
 from inferwatch.schemas.durations import Duration
+from inferwatch.schemas.hub import Unit
 
 
 class JudgeSettings(BaseModel):

@@ -8,6 +8,9 @@ from typing import Any
 
 from inferwatch.schemas.windows import SeriesKey, Window
 
+FAULT = "error"
+"""Key of a metric's ``detail`` that says for which fault of the service there is no number."""
+
 
 @dataclass(frozen=True, slots=True)
 class WindowMetric:

@@ -54,9 +54,7 @@ class Condition(BaseModel):
         if not isinstance(value, str):
             return value
         if (match := _CONDITION.fullmatch(value)) is None:
-            raise ValueError(
-                f"must be a comparison such as '> 0.02', '<= 5 %' or 'ci_low > 2 %', got {value!r}"
-            )
+            raise ValueError(f"must be a comparison such as '> 0.02', '<= 5 %' or 'ci_low > 2 %', got {value!r}")
         bound, operator, number, percent = match.groups()
         threshold = float(number) / (100 if percent else 1)
         return {"operator": operator, "threshold": threshold, "of": bound or Bound.VALUE}

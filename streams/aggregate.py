@@ -10,10 +10,11 @@ sampled is not missing: ``coverage`` is the share of rows that got a score where
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from math import nan, sqrt
 from typing import Any
 
-from inferwatch.schemas.metrics import WindowMetric, wilson
+from inferwatch.schemas.metrics import FAULT, WindowMetric, wilson
 from inferwatch.schemas.settings import SegmentSettings
 from inferwatch.schemas.windows import ALL, OTHER, SeriesKey, Window
 from inferwatch.streams.estimates import Sums, effective_size, estimate, mean_interval, rate_interval
@@ -24,6 +25,9 @@ IN_WINDOW = "timestamp >= {start:DateTime64(3, 'UTC')} AND timestamp < {end:Date
 
 _SUMS = ("aw", "aww", "w", "ww", "wh", "wwh", "wx", "wwx", "wwxx")
 """Sums over the scored rows (with ``a``: over those asked for a score): w weight, h hit, x score, as products."""
+
+FAILED = "^(detector|encoder) failed"
+"""What such a reason for a row's missing score begins with; all others are about the row."""
 
 _FIXED = """
     count() AS total,
@@ -105,17 +109,19 @@ def capped_segments(dimension: str) -> tuple[str, str]:
 def _query(
     dimension: str, max_values: int, thresholds: Mapping[str, float], weighted: Collection[str]
 ) -> tuple[str, dict[str, Any]]:
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = {"failed": FAILED}
     columns = [_FIXED]
     for place, (name, threshold) in enumerate(thresholds.items()):
         parameters |= {f"name{place}": name, f"threshold{place}": threshold}
         score = f"scores[{{name{place}:String}}]"
         scored = f"mapContains(scores, {{name{place}:String}})"
+        reason = f"toString(abstained[{{name{place}:String}}])"
         columns += [
             f"countIf({scored}) AS n{place}",
             f"countIf({scored} AND {score} >= {{threshold{place}:Float64}}) AS hits{place}",
             f"sumIf(toDecimal128({score}, 12), {scored}) AS sum{place}",
             f"sumIf(toDecimal128(toFloat64({score}) * {score}, 12), {scored}) AS squares{place}",
+            f"maxIf({reason}, match({reason}, {{failed:String}})) AS fault{place}",
         ]
         if name in weighted:
             weight, asked = weight_expression(f"{{name{place}:String}}"), asked_expression(f"{{name{place}:String}}")
@@ -162,17 +168,19 @@ def _metrics(
     yield metric("cost_usd.sum", float(row["cost_sum"] or 0), row["cost_n"])
     for place, name in enumerate(thresholds):
         n = int(row[f"n{place}"])
+        fault = {FAULT: row[f"fault{place}"]} if not n and row[f"fault{place}"] else {}
         asked = int(row.get(f"asked{place}", total))
         if row.get(f"aww{place}", asked) != asked:  # with every weight 1 the plain numbers are the same
             for kind, sums, bounds in _weighted_sums(place, row, n, asked):
-                detail = {"weighted": True, "effective_n": round(effective_size(sums), 1)} if sums.n else {}
+                detail = {"weighted": True, "effective_n": round(effective_size(sums), 1)} if sums.n else fault
                 value = estimate(sums)
                 yield WindowMetric(window, series, f"{name}.{kind}", value, sums.n, total, *bounds(sums), detail=detail)
             continue
         yield rate(f"{name}.coverage", n, asked)
-        yield rate(f"{name}.rate", int(row[f"hits{place}"]), n)
+        yield replace(rate(f"{name}.rate", int(row[f"hits{place}"]), n), detail=fault)
         mean = float(row[f"sum{place}"]) / n if n else nan
-        yield metric(f"{name}.mean", mean, n, _interval(mean, float(row[f"squares{place}"]), n))
+        interval = _interval(mean, float(row[f"squares{place}"]), n)
+        yield replace(metric(f"{name}.mean", mean, n, interval), detail=fault)
 
 
 def _weighted_sums(

@@ -52,7 +52,11 @@ class Decider(Protocol):
     """What is asked for alerts when a window closes; ``streams.alerting.engine.Alerting`` is it."""
 
     def decide(self, window: Window, metrics: Sequence[WindowMetric]) -> object:
-        """Evaluate every rule on one window; calling it again for the same window changes nothing."""
+        """Evaluate every rule on one window, closed or revised; calling it again with the same changes nothing."""
+        ...
+
+    def let_pass(self, began: datetime, until: datetime) -> object:
+        """Evaluate every rule on the windows without rows that end in ``(began, until]``; again changes nothing."""
         ...
 
 
@@ -118,6 +122,7 @@ class Closer:
         self._arrivals = Arrivals(self._store)
         self._due: set[Window] | None = None
         self._revised_at: float | None = None
+        self._passed: datetime | None = None
 
     def tick(self) -> list[Window]:
         """Close what the stored progress allows, oldest first; at most 50 windows a call.
@@ -139,7 +144,9 @@ class Closer:
             return []
         last = self._last_closed()
         due = self._touched(self.watermark, last)
-        closed = self._close([window for window in due if last is None or window.start > last][:WINDOWS_A_TICK])
+        ahead = [window for window in due if last is None or window.start > last]
+        closed = self._close(ahead[:WINDOWS_A_TICK], last)
+        self._let_pass(min([self.watermark, *(one.end - self._windows.step for one in ahead[WINDOWS_A_TICK:])]))
         now = self._clock.monotonic()
         if self._revised_at is None or now - self._revised_at >= REVISION_SCAN.total_seconds():
             self._revised_at = now
@@ -154,7 +161,7 @@ class Closer:
         arrivals = Arrivals(self._store).read()
         windows = sorted(self._holding(arrivals))
         last = self._last_closed()
-        closed = self._close([window for window in windows if last is None or window.start > last])
+        closed = self._close([window for window in windows if last is None or window.start > last], last)
         return closed + self._revise([window for window in windows if last is not None and window.start <= last])
 
     def _report_stalls(self, progress: Iterable[Progress]) -> None:
@@ -209,17 +216,28 @@ class Closer:
 
     # Publishing ------------------------------------------------------------------------------------------------------
 
-    def _close(self, windows: Sequence[Window]) -> list[Window]:
+    def _close(self, windows: Sequence[Window], last: datetime | None) -> list[Window]:
         closed = []
+        if self._passed is None and last is not None:
+            self._passed = last + self._windows.size
         for window in windows:
             started = self._clock.monotonic()
             found = self._compute(window, 0, late=False)
             if found.rows:
+                self._let_pass(window.end - self._windows.step)
                 self._publish(found, late=False)
+                self._passed = window.end
                 closed.append(window)
                 self._recorder.observe(CLOSING, [self._clock.monotonic() - started])
             self._settled(window)
         return closed
+
+    def _let_pass(self, until: datetime) -> None:
+        """Tell the alerting that no window that ends by ``until``, and has not been closed, has any row."""
+        until = floor(until, self._windows.step)
+        if self._passed is not None and until > self._passed:
+            self._alerting.let_pass(self._passed, until)
+            self._passed = until
 
     def _revise(self, windows: Sequence[Window]) -> list[Window]:
         """Publish again those of the closed ``windows`` that hold more than what was published."""
@@ -298,8 +316,8 @@ class Closer:
 
     def _publish(self, found: Publication, *, late: bool) -> None:
         self._store.insert("window_metrics_raw", found.metric_rows(self._clock.now()), token=found.token)
+        self._alerting.decide(found.window, found.metrics)
         if not late:
-            self._alerting.decide(found.window, found.metrics)
             self._planner.plan(found.window)
         self._store.insert("windows_raw", found.window_row(self._clock.now()), token=found.token)
         self.closed += 1

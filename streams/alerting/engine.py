@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from math import inf
 from uuid import uuid4
 
-from inferwatch.schemas.alerts import Notification, State, Transition
+from inferwatch.schemas.alerts import Notification, Transition
 from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.errors import DeliveryError
 from inferwatch.schemas.metrics import WindowMetric
@@ -18,15 +18,15 @@ from inferwatch.schemas.rules import Rule
 from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import SeriesKey, Window
 from inferwatch.streams.alerting import history, outbox
+from inferwatch.streams.alerting.evaluation import evaluate, left_out, quiet
 from inferwatch.streams.alerting.message import Change, compose
 from inferwatch.streams.alerting.outbox import Delivery, Parcel, Status, Waits
-from inferwatch.streams.alerting.rules import evaluate
+from inferwatch.streams.alerting.past import StoredPast
 from inferwatch.streams.ports import Notifier, Store
 from inferwatch.streams.telemetry import DELIVERIES, EVENT_TO_ALERT, SILENT, TRANSITIONS, Recorder
 
 logger = logging.getLogger(__name__)
 
-TOLD = (State.FIRING, State.RESOLVED)
 PER_PASS = 20
 """Most notifications tried per receiver in one pass."""
 PASS_SECONDS = 10.0
@@ -45,7 +45,7 @@ class Alerting:
 
     - before the transitions leaves nothing, and the window is decided again from the same states;
     - between the two leaves transitions without messages. The window is not marked closed, so it is decided again:
-      transitions recorded at its end are taken as they are, never judged anew, and the outbox rows they lack are made;
+      transitions recorded at its end are taken as they are, and the outbox rows they lack are made;
     - after the outbox finds everything there, and writes nothing.
 
     Nobody is paged twice, because a transition's id is a function of instance, window end and new state, the outbox
@@ -102,32 +102,46 @@ class Alerting:
     # Deciding ------------------------------------------------------------------------------------------------------
 
     def decide(self, window: Window, metrics: Sequence[WindowMetric]) -> list[Transition]:
-        """Evaluate every rule on one closed window; store and return the transitions at its end.
+        """Evaluate every rule on one window, closed or revised; store what changes, return the transitions at its end.
 
-        Called again for the same window it returns the same and adds nothing. Instances that have moved on since (the
-        window is older than their last transition) are left alone. Later revisions of a window are not evaluated.
+        Called again with the same numbers it returns the same and adds nothing; with others, because late rows have
+        come, it corrects what was decided at this window, as far as nobody is paged twice. Instances that have moved on
+        since are left alone (``evaluation.evaluate``).
 
         Raises:
             StoreUnavailable: call again with the same window.
         """
-        first = [metric for metric in metrics if metric.revision == 0]
-        if not self._rules or not first:
+        if not self._rules:
             return []
-        past = history.load(self._store, list(self._rules), window.end)
-        fresh: list[Transition] = []
-        judged: dict[str, WindowMetric] = {}
-        for verdict in evaluate(tuple(self._rules.values()), window, first, past.before):
-            judged[verdict.fingerprint] = verdict.metric
-            if verdict.fingerprint not in past.recorded and verdict.fingerprint not in past.later:
-                fresh.extend(verdict.transitions)
+        rules = tuple(self._rules.values())
+        known = history.load(self._store, list(self._rules), window.end)
+        verdicts = evaluate(rules, window, metrics, known, StoredPast(self._store, rules))
+        for name, series in left_out(rules, metrics, known).items():
+            logger.warning("rule %s: %d series of %s are over its max_instances", name, series, window)
+        judged = {verdict.fingerprint: verdict.metric for verdict in verdicts if verdict.metric is not None}
+        fresh = [transition for verdict in verdicts for transition in verdict.transitions]
         if fresh:
             rows = history.table(fresh, self._clock.now())
             self._store.insert("alerts_raw", rows, token=_token("alerts", window, (one.id for one in fresh)))
             for one in fresh:
                 self._recorder.add(TRANSITIONS, 1, one.rule, one.to_state)
-        found = [*past.recorded.values(), *fresh]
-        self._put_into_outbox(window, [one for one in found if one.to_state in TOLD], judged)
-        return sorted(found, key=lambda one: (one.rule, one.fingerprint))
+        found = [*(one for own in known.recorded.values() for one in own), *fresh]
+        self._put_into_outbox(window, [one for one in found if one.told], judged)
+        return sorted(found, key=lambda one: (one.rule, one.fingerprint, one.sequence))
+
+    def let_pass(self, began: datetime, until: datetime) -> list[Transition]:
+        """Decide the windows without any row that end in ``(began, until]``, where a silence has become too long.
+
+        Raises:
+            StoreUnavailable: call again.
+        """
+        if not self._rules or until <= began:
+            return []
+        rules = tuple(self._rules.values())
+        known = history.load(self._store, list(self._rules), until)
+        size, step = self._settings.windows.size, self._settings.windows.step
+        windows = quiet(rules, began, until, size, step, known, StoredPast(self._store, rules))
+        return [transition for window in windows for transition in self.decide(window, ())]
 
     def _put_into_outbox(
         self, window: Window, transitions: Sequence[Transition], judged: Mapping[str, WindowMetric]

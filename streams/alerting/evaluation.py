@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from inferwatch.schemas.alerts import UNKNOWN, AlertState, State, Transition, fingerprint
+from inferwatch.schemas.alerts import UNKNOWN, AlertState, Transition, fingerprint
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.rules import Rule, Silence
 from inferwatch.schemas.windows import ALL, EPOCH, SeriesKey, Window
-from inferwatch.streams.alerting.reading import Newest, Past, Reading, read
+from inferwatch.streams.alerting.reading import Newest, Past, read
 from inferwatch.streams.alerting.rules import Kind, by_kind, concerns, kind_of, looked_at, series_of
-from inferwatch.streams.alerting.state import AT_REST, OPEN, after, moved, step
+from inferwatch.streams.alerting.state import AT_REST, after, revise, step
 
 NOTHING = Newest(None)
 
@@ -95,7 +95,7 @@ def evaluate(
             before = history.before.get(identity, AlertState())
             state, transitions = step(rule, before, identity, labels, reading)
             if recorded := history.recorded.get(identity):
-                state, transitions = _revised(rule, now, recorded, state, identity, labels, reading)
+                state, transitions = revise(rule, now, recorded, state, identity, labels, reading)
             verdicts.append(Verdict(rule, window, metric, identity, labels, state, tuple(transitions), reading.judged))
     return verdicts
 
@@ -169,46 +169,6 @@ def _active(rule: Rule, history: History) -> dict[SeriesKey, Mapping[str, str]]:
 
 def _seen(rule: Rule, window: Window, newest: Newest) -> datetime | None:
     return newest.before if newest.before is not None and newest.before >= horizon(rule, window) else None
-
-
-def _revised(
-    rule: Rule,
-    now: AlertState,
-    recorded: Sequence[Transition],
-    wanted: AlertState,
-    identity: str,
-    labels: Mapping[str, str],
-    reading: Reading,
-) -> tuple[AlertState, list[Transition]]:
-    """Return what leads from where an instance stands to where ``reading`` says it should, as far as that is allowed.
-
-    Args:
-        rule: what is asked.
-        now: where it stands.
-        recorded: what was decided at this window.
-        wanted: where it would stand had the window been decided only now.
-        identity: its fingerprint.
-        labels: its labels.
-        reading: what the window says now.
-    """
-    if now.state in UNKNOWN:
-        return step(rule, now, identity, labels, reading)
-    target = wanted.state
-    if now.state in OPEN:
-        if target in UNKNOWN or target is now.state:
-            return now, []
-        move = (target, now.since) if target in OPEN else (State.RESOLVED, now.since)
-    elif now.state is State.PENDING:
-        if target not in (State.INACTIVE, State.RESOLVED, State.FIRING):
-            return now, []
-        move = (State.FIRING if target is State.FIRING else State.INACTIVE, now.since)
-    else:
-        ended = any(one.to_state is State.RESOLVED and one.from_state in OPEN for one in recorded)
-        if target in AT_REST or target in UNKNOWN or ended:
-            return now, []
-        move = (target, wanted.since)
-    transition = moved(rule, now, identity, labels, reading, move)
-    return after(transition), [transition]
 
 
 class Memory:

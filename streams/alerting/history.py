@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,50 +12,50 @@ import pyarrow as pa
 
 from inferwatch.schemas.alerts import AlertState, State, Transition
 from inferwatch.schemas.rules import Severity
+from inferwatch.streams.alerting.evaluation import History
+from inferwatch.streams.alerting.state import AT_REST
 from inferwatch.streams.ports import Store
 from inferwatch.streams.rows import INSTANT, TEXTS
 
-# A tie at one instant is possible only where a window was decided twice on different rows; the further step stands.
-_LATEST = "(a.at, indexOf(['inactive', 'pending', 'firing', 'resolved'], a.to_state))"
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """What is stored of the rules' instances, seen from the end of one window. Keys are fingerprints.
-
-    ``before`` is every instance's state by its transitions before that end, ``recorded`` the transitions at it,
-    ``later`` the instances that have transitions after it.
-    """
-
-    before: Mapping[str, AlertState]
-    recorded: Mapping[str, Transition]
-    later: frozenset[str]
+# Rows from before transitions were numbered have 0: of two at one instant the further step stands.
+_LATEST = "(a.at, a.sequence, indexOf(['inactive', 'pending', 'firing', 'resolved'], a.to_state))"
 
 
 def load(store: Store, rules: Sequence[str], end: datetime) -> History:
     """Read the history of ``rules`` (names) around ``end``. Costs one pass over their transitions."""
-    parameters = {"rules": list(rules), "end": end}
+    parameters = {"rules": list(rules), "end": end, "rest": sorted(AT_REST)}
     states = store.query(
-        f"SELECT fingerprint, argMax(a.to_state, {_LATEST}) AS state, argMax(a.since, {_LATEST}) AS since, "
-        "max(a.at) AS at FROM alerts_raw AS a "
-        "WHERE rule IN {rules:Array(String)} AND a.at < {end:DateTime64(3, 'UTC')} GROUP BY fingerprint",
+        "SELECT fingerprint, any(a.rule) AS rule, argMax((a.to_state, a.since, a.at, a.from_state, a.sequence), "
+        f"{_LATEST}) AS last, last.1 AS state, last.2 AS since, last.3 AS at, last.4 AS before, last.5 AS sequence, "
+        "if(state IN {rest:Array(String)}, map(), any(a.labels)) AS labels FROM alerts_raw AS a "
+        "WHERE a.rule IN {rules:Array(String)} AND a.at < {end:DateTime64(3, 'UTC')} GROUP BY fingerprint",
         parameters,
     )
-    before = {}
-    for identity, name, since, at in zip(
-        *(states[column].to_pylist() for column in ("fingerprint", "state", "since", "at")), strict=True
+    before: dict[str, AlertState] = {}
+    labels: dict[str, dict[str, Mapping[str, str]]] = defaultdict(dict)
+    wanted = ("fingerprint", "rule", "state", "since", "at", "before", "sequence", "labels")
+    for identity, rule, name, since, at, previous, sequence, own in zip(
+        *(states[column].to_pylist() for column in wanted), strict=True
     ):
         state = State(name)
-        lasting = state in (State.PENDING, State.FIRING)
-        before[identity] = AlertState(state, since if lasting else None, at if state is State.FIRING else None, at)
+        before[identity] = AlertState(state, None if state in AT_REST else since, at, State(previous), sequence)
+        if state not in AT_REST:
+            labels[rule][identity] = dict(own)
     rows = store.query(
         "SELECT id, alert_id, fingerprint, rule, severity, labels, from_state, to_state, a.at AS at, since, metric, "
-        "value, threshold, n, detail FROM alerts AS a WHERE rule IN {rules:Array(String)} "
+        "value, threshold, n, detail, sequence FROM alerts AS a WHERE rule IN {rules:Array(String)} "
         f"AND a.at >= {{end:DateTime64(3, 'UTC')}} ORDER BY {_LATEST}",
         parameters,
     ).to_pylist()
-    recorded = {row["fingerprint"]: _transition(row) for row in rows if row["at"] == end}
-    return History(before, recorded, frozenset(row["fingerprint"] for row in rows if row["at"] > end))
+    recorded: dict[str, list[Transition]] = defaultdict(list)
+    for row in rows:
+        if row["at"] == end:
+            recorded[row["fingerprint"]].append(_transition(row))
+    for identity, own in recorded.items():
+        if own[-1].to_state not in AT_REST:
+            labels[own[-1].rule][identity] = own[-1].labels
+    later = frozenset(row["fingerprint"] for row in rows if row["at"] > end)
+    return History(before, {identity: tuple(own) for identity, own in recorded.items()}, later, labels)
 
 
 def table(transitions: Sequence[Transition], now: datetime) -> pa.Table:
@@ -73,6 +73,7 @@ def table(transitions: Sequence[Transition], now: datetime) -> pa.Table:
             "value": pa.array([one.value for one in transitions], pa.float64()),
             "n": pa.array([one.n for one in transitions], pa.uint64()),
             "detail": pa.array([orjson.dumps(one.detail).decode() for one in transitions], pa.string()),
+            "sequence": pa.array([one.sequence for one in transitions], pa.uint32()),
             "decided_at": pa.array([now] * len(transitions), INSTANT),
         }
     )

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from math import isnan, nan
 from typing import Any
 
-from inferwatch.schemas.alerts import Notification, State, Transition
+from inferwatch.schemas.alerts import UNKNOWN, Notification, State, Transition
 from inferwatch.schemas.baselines import CANARY
 from inferwatch.schemas.errors import Permanent
 from inferwatch.schemas.explanation import Brief
@@ -20,7 +20,18 @@ from inferwatch.schemas.windows import SeriesKey
 from inferwatch.streams.alerting.columns import column_drift, column_of
 from inferwatch.streams.alerting.examples import examples
 from inferwatch.streams.alerting.reproduce import reproduce
-from inferwatch.streams.alerting.wording import between, condition, findings, group, number, place, span, subject
+from inferwatch.streams.alerting.wording import (
+    between,
+    condition,
+    findings,
+    group,
+    judged,
+    number,
+    place,
+    silent,
+    span,
+    subject,
+)  # fmt: skip
 from inferwatch.streams.ports import Store
 
 logger = logging.getLogger(__name__)
@@ -32,6 +43,7 @@ CERTAIN = 1e-9
 """Nobody needs to know how much smaller than this a p-value is."""
 
 
+_SILENT = {State.NO_DATA: "No data: ", State.ERROR: "Cannot be computed: "}
 _MEASURED = {"p_value": "p-value", "q_value": "q-value", "effect": "effect size"}
 
 
@@ -97,7 +109,7 @@ def _note(
         dedup_key=f"inferwatch/{transition.alert_id}",
         status=transition.to_state,
         severity=transition.severity,
-        title=f"{rule.title or subject(rule.metric)}{_topic(brief)}: {where}",
+        title=f"{_SILENT.get(transition.to_state, '')}{rule.title or subject(rule.metric)}{_topic(brief)}: {where}",
         summary=says,
         labels=dict(transition.labels),
         metric=metric.metric,
@@ -120,12 +132,15 @@ def _note(
 
 def _firing(rule: Rule, change: Change, thresholds: Mapping[str, float], reference: str) -> str:
     metric, transition = change.metric, change.transition
+    if transition.to_state in UNKNOWN or isnan(metric.value):
+        return f"{silent(transition)} The rule fires at {condition(rule)}."
     lasting = transition.at - transition.since
     brief = _brief(metric)
     new = "" if brief is None else group(brief, metric.metric.split(".")[1])
     sentences = [
         f"{new}." if new else "",
         _what(metric, thresholds),
+        judged(rule, transition.detail),
         _by_chance(metric),
         f"It has lasted {span(lasting)}." if lasting > metric.window.size else "",
         f"It was {reference}." if reference else _unreferenced(metric),
@@ -141,7 +156,9 @@ def _unreferenced(metric: WindowMetric) -> str:
 def _resolved(change: Change, thresholds: Mapping[str, float], reference: str) -> str:
     lasted = span(change.transition.at - change.transition.since)
     before = f" It was {reference}." if reference else ""
-    return f"Back to normal after {lasted}. {_what(change.metric, thresholds)}{before}"
+    what = "" if isnan(change.metric.value) else f" {_what(change.metric, thresholds)}"
+    back = "Data are back" if change.transition.from_state in UNKNOWN else "Back to normal"
+    return f"{back} after {lasted}.{what}{before}"
 
 
 def _what(metric: WindowMetric, thresholds: Mapping[str, float]) -> str:

@@ -10,6 +10,7 @@ from math import inf, isnan, nan
 from typing import Any, Protocol
 
 from inferwatch.schemas.comparisons import BurnRate, Change, Comparison
+from inferwatch.schemas.metrics import FAULT as FAULT
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.rules import Bound, Condition, Rule
 from inferwatch.schemas.windows import SeriesKey, Window
@@ -18,8 +19,6 @@ COUNT = "inferences"
 """The count of rows is known however few they are, so ``min_events`` does not apply to it."""
 TOTALS = (".sum", ".count")
 """End the metrics that add up: the mean of several windows is not weighted by their rows."""
-FAULT = "error"
-"""Key of ``WindowMetric.detail`` that says for which fault of the service there is no number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class Past(Protocol):
         ...
 
     def newest(self, metric: str, dimension: str, since: datetime, end: datetime) -> Mapping[SeriesKey, Newest]:
-        """Return which series of ``dimension`` have numbers of windows that end in ``[since, end)`` or after ``end``."""
+        """Return the series of ``dimension`` with numbers of windows that end in ``[since, end)`` or after ``end``."""
         ...
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from math import nan
 from typing import Any
@@ -56,11 +56,44 @@ def after(transition: Transition) -> AlertState:
     return AlertState(transition.to_state, since, transition.at, transition.from_state, transition.sequence)
 
 
-def moved(
-    rule: Rule, state: AlertState, fingerprint: str, labels: Mapping[str, str], reading: Reading, move: Move
-) -> Transition:
-    """Return the transition that leads from ``state`` to ``move``: for what a revision of ``reading`` takes back."""
-    return _transition(rule, state, fingerprint, labels, reading, *move)
+def revise(
+    rule: Rule,
+    now: AlertState,
+    recorded: Sequence[Transition],
+    wanted: AlertState,
+    identity: str,
+    labels: Mapping[str, str],
+    reading: Reading,
+) -> tuple[AlertState, list[Transition]]:
+    """Return what leads from where an instance stands to where ``reading`` says it should, as far as that is allowed.
+
+    Args:
+        rule: what is asked.
+        now: where it stands.
+        recorded: what was decided at this window.
+        wanted: where it would stand had the window been decided only now.
+        identity: its fingerprint.
+        labels: its labels.
+        reading: what the window says now.
+    """
+    if now.state in UNKNOWN:
+        return step(rule, now, identity, labels, reading)
+    target = wanted.state
+    if now.state in OPEN:
+        if target in UNKNOWN or target is now.state:
+            return now, []
+        move: Move = (target, now.since) if target in OPEN else (State.RESOLVED, now.since)
+    elif now.state is State.PENDING:
+        if target not in (State.INACTIVE, State.RESOLVED, State.FIRING):
+            return now, []
+        move = (State.FIRING if target is State.FIRING else State.INACTIVE, now.since)
+    else:
+        ended = any(one.to_state is State.RESOLVED and one.from_state in OPEN for one in recorded)
+        if target in AT_REST or target in UNKNOWN or ended:
+            return now, []
+        move = (target, wanted.since)
+    transition = _transition(rule, now, identity, labels, reading, *move)
+    return after(transition), [transition]
 
 
 def transition_id(fingerprint: str, at: datetime, to_state: State) -> str:
@@ -111,6 +144,8 @@ def _silent(rule: Rule, state: AlertState, reading: Reading) -> list[Move]:
     if policy is Silence.KEEP or not reading.silent_for(rule.no_data_after):
         return []
     current, since = state.state, state.since
+    if current in AT_REST and reading.seen is None:
+        return []  # It never had a number, so that none is missed.
     began = reading.seen or reading.window.start
     if policy is Silence.RESOLVE:
         if current is State.PENDING:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from math import isnan
+from math import isnan, nan
+from typing import Any
 
+from inferwatch.schemas.alerts import State, Transition
 from inferwatch.schemas.baselines import CANARY
+from inferwatch.schemas.comparisons import Baseline, Change, Comparison
 from inferwatch.schemas.explanation import Brief, Share
-from inferwatch.schemas.rules import BLIND, RECURRENCE, Rule
+from inferwatch.schemas.rules import BLIND, RECURRENCE, Bound, Rule
 
 NOTABLE = 0.05
 """What is gone is told from this share of the reference on, the lower end of its interval."""
@@ -126,10 +129,57 @@ def interval(low: float, high: float, metric: str) -> str:
 
 
 def condition(rule: Rule) -> str:
-    """Return when a rule fires: ``> 5 % for 30m``, ``> 30 days (false alarms: 1 per 30d)``."""
+    """Return when a rule fires: ``> 5 % for 30m``, ``> 30 days (false alarms: 1 per 30d)``, ``> 2 times …``."""
     allowed = f" (false alarms: {rule.false_alarms})" if rule.false_alarms else ""
     held = f" for {span(rule.hold)}" if rule.hold else ""
-    return f"{rule.when.operator} {number(rule.when.threshold, rule.metric)}{allowed}{held}"
+    when, compare, burn = rule.when, rule.compare, rule.burn_rate
+    threshold = number(when.threshold, rule.metric)
+    against = ""
+    if burn is not None:
+        threshold = f"{when.threshold:g} times the budget of {number(burn.budget, '.rate')}"
+        against = f" over {span(burn.long)} and over {span(burn.short)}"
+    elif compare is not None and compare.change is Change.RATIO:
+        threshold, against = f"{when.threshold:g} times", f" {earlier(compare)}"
+    elif compare is not None:
+        threshold, against = f"{threshold} more than", f" {earlier(compare)}"
+    bound = {Bound.CI_LOW: "interval from ", Bound.CI_HIGH: "interval up to "}.get(when.of, "")
+    return f"{bound}{when.operator} {threshold}{against}{allowed}{held}"
+
+
+def earlier(compare: Comparison) -> str:
+    """Return which period a number is compared with: ``the 1h before``, ``the same 1h last week``."""
+    over = span(compare.over)
+    return {
+        Baseline.PREVIOUS: f"the {over} before",
+        Baseline.YESTERDAY: f"the same {over} yesterday",
+        Baseline.LAST_WEEK: f"the same {over} last week",
+    }[compare.to]
+
+
+def judged(rule: Rule, detail: Mapping[str, Any]) -> str:
+    """Say what the rule compared where that is not the number itself; nothing where it is, or is not known any more."""
+    if rule.burn_rate is not None and isinstance(burn := detail.get("burn"), Mapping):
+        long, short = (_times(burn.get(name)) for name in ("long", "short"))
+        lengths = span(rule.burn_rate.long), span(rule.burn_rate.short)
+        return f"The budget burned {long} as fast as allowed over {lengths[0]} and {short} over {lengths[1]}."
+    if rule.compare is not None and isinstance(baseline := detail.get("baseline"), Mapping):
+        before = baseline.get("value")
+        said = number(nan if before is None else float(before), rule.metric)
+        return f"It was {said} in {earlier(rule.compare)}."
+    return ""
+
+
+def _times(value: Any) -> str:
+    return f"{float(value):.3g} times" if isinstance(value, int | float) else "an unknown number of times"
+
+
+def silent(transition: Transition) -> str:
+    """Say in one sentence or two that there is no number, since when and why."""
+    fired = transition.from_state in (State.FIRING, State.RECOVERING)
+    since = f" since {utc(transition.since)}" if not fired else ""
+    why = {"no data": "no rows that it could be computed from"}.get(str(transition.detail.get("reason", "")))
+    said = f"{transition.metric} has had no number{since}: {why or transition.detail.get('reason')}."
+    return said + (" The alert was firing; whether it still would is not known." if fired else "")
 
 
 def place(labels: Mapping[str, str]) -> str:

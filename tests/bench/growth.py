@@ -91,6 +91,8 @@ class Silent:
     def decide(self, *_: object) -> None:
         return None
 
+    def let_pass(self, *_: object) -> None: ...
+
 
 class Copies:
     """Endless scored batches: copies of a few, each row with an identity, a time and vectors of its own."""

@@ -195,6 +195,8 @@ class NoRules:
     def decide(self, window: Window, metrics: Sequence[WindowMetric]) -> None:
         return None
 
+    def let_pass(self, *_: object) -> None: ...
+
 
 def close_all(run: Run, store: ClickHouseStore, revision: str, thresholds: dict[str, float]) -> None:
     """Close the windows that the watermark has not reached."""

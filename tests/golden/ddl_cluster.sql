@@ -489,3 +489,7 @@ SELECT * FROM watch.reference_columns_raw
 ORDER BY created_at
 LIMIT 1 BY application, field, name, version, segment_dimension, segment_value, column_name;
 
+ALTER TABLE watch.alerts_raw ON CLUSTER `main` ADD COLUMN IF NOT EXISTS sequence UInt32;
+
+CREATE OR REPLACE VIEW watch.alerts ON CLUSTER `main` AS SELECT * FROM watch.alerts_raw FINAL;
+

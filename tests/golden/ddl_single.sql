@@ -489,3 +489,7 @@ SELECT * FROM inferwatch.reference_columns_raw
 ORDER BY created_at
 LIMIT 1 BY application, field, name, version, segment_dimension, segment_value, column_name;
 
+ALTER TABLE inferwatch.alerts_raw  ADD COLUMN IF NOT EXISTS sequence UInt32;
+
+CREATE OR REPLACE VIEW inferwatch.alerts  AS SELECT * FROM inferwatch.alerts_raw FINAL;
+

@@ -7,6 +7,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from inspect import isawaitable
 from typing import Any
@@ -27,6 +28,7 @@ from inferwatch.streams.alerting import engine as alerting_engine
 from inferwatch.streams.alerting import outbox
 from inferwatch.streams.alerting.engine import DEAD_AFTER, Alerting
 from inferwatch.streams.alerting.outbox import GIVE_UP, LEASE
+from inferwatch.streams.publication import publication
 from tests.support.interrupted import Interrupted
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -133,8 +135,8 @@ def test_an_old_window_changes_nothing(store: ClickHouseStore) -> None:
     assert count(store, "outbox") == 2
 
 
-def test_what_was_recorded_stands_when_the_rows_have_changed_since(store: ClickHouseStore) -> None:
-    """A crash after the transitions, and late rows before the repetition: the page still goes out, as decided."""
+def test_what_was_recorded_is_told_when_the_rows_have_changed_since(store: ClickHouseStore) -> None:
+    """A crash after the transitions, and late rows before the repetition: the page goes out as decided, and its end."""
     broken = Breaking(store)
     engine = alerting(broken, ManualClock(DAY), Inbox("a"))
     engine.decide(window(1), [rate(1, 20)])
@@ -142,19 +144,57 @@ def test_what_was_recorded_stands_when_the_rows_have_changed_since(store: ClickH
     with pytest.raises(StoreUnavailable):
         engine.decide(window(2), [rate(2, 20)])
     broken.refuse = ""
-    [fired] = alerting(broken, ManualClock(DAY), Inbox("a")).decide(window(2), [rate(2, 0, 500)])
-    [payload] = [row["payload"] for row in rows(store, "SELECT payload FROM outbox")]
-    assert (fired.to_state, fired.value) == (State.FIRING, 0.2)
-    assert '"value":0.2,' in payload
-    [resolved] = alerting(store, ManualClock(DAY), Inbox("a")).decide(window(3), [rate(3, 0)])
-    assert resolved.to_state is State.RESOLVED
+    fired, resolved = alerting(broken, ManualClock(DAY), Inbox("a")).decide(window(2), [rate(2, 0, 500)])
+    told = {row["payload"] for row in rows(store, "SELECT payload FROM outbox")}
+    assert (fired.to_state, fired.value, fired.sequence) == (State.FIRING, 0.2, 2)
+    assert (resolved.to_state, resolved.value, resolved.sequence) == (State.RESOLVED, 0.0, 3)
+    assert sorted('"status":"firing"' in payload and '"value":0.2,' in payload for payload in told) == [False, True]
+    assert alerting(store, ManualClock(DAY), Inbox("a")).decide(window(3), [rate(3, 0)]) == []
 
 
-def test_late_revisions_are_not_evaluated(store: ClickHouseStore) -> None:
-    late = WindowMetric(window(1), SeriesKey("shop"), "toxicity.output.rate", 0.9, 100, 100, revision=1)
+def revised(place: int, hits: int, revision: int) -> WindowMetric:
+    return replace(rate(place, hits), revision=revision)
+
+
+def test_a_revision_resolves_what_it_takes_back_and_never_pages_twice(store: ClickHouseStore) -> None:
     engine = alerting(store, ManualClock(DAY), Inbox("a"))
-    assert engine.decide(window(1), [late]) == []
-    assert count(store, "alerts") == 0
+    engine.decide(window(1), [rate(1, 20)])
+    assert [one.to_state for one in engine.decide(window(2), [rate(2, 20)])] == [State.FIRING]
+    for revision, hits in enumerate((0, 30, 0, 40), start=1):
+        found = alerting(store, ManualClock(DAY), Inbox("a")).decide(window(2), [revised(2, hits, revision)])
+        assert [one.to_state for one in found] == [State.FIRING, State.RESOLVED]
+    assert len({one.alert_id for one in found}) == 1
+    assert count(store, "outbox") == 2
+
+
+def test_a_revision_of_the_newest_window_may_fire_and_one_of_an_older_window_changes_nothing(
+    store: ClickHouseStore,
+) -> None:
+    engine = alerting(store, ManualClock(DAY), Inbox("a"))
+    metrics = [rate(place, 0) for place in range(4)]
+    store.insert("window_metrics_raw", publication(window(3), 0, 100, metrics[3:]).metric_rows(DAY), token="3")
+    assert engine.decide(window(2), [revised(2, 90, 1)]) == []
+    assert [one.to_state for one in engine.decide(window(3), [revised(3, 90, 1)])] == [State.PENDING]
+    assert engine.decide(window(3), [revised(3, 0, 2)])[-1].to_state is State.INACTIVE
+
+
+def test_a_source_that_goes_silent_is_told_once_whoever_looks(store: ClickHouseStore) -> None:
+    rule = {"name": "toxic", "metric": "toxicity.output.rate", "when": "> 5 %", "no_data_after": "1h"}
+    settings = Settings.model_validate(configured("a", rules=[rule]).model_dump() | {"windows": {"size": "15m"}})
+    clock = ManualClock(DAY)
+    numbers = [rate(0, 0), rate(0, 20, series=SeriesKey("bank"))]
+    store.insert("window_metrics_raw", publication(window(0), 0, 200, numbers).metric_rows(DAY), token="0")
+    alerting(store, clock, Inbox("a"), settings=settings).decide(window(0), numbers)
+    for _ in range(2):
+        engine = alerting(store, clock, Inbox("a"), settings=settings)
+        assert engine.let_pass(window(0).end, window(3).end) == []
+        found = engine.let_pass(window(0).end, window(40).end)
+        told = {(one.labels["application"], one.from_state, one.to_state, one.at) for one in found}
+        assert told == {
+            ("bank", State.FIRING, State.NO_DATA, window(4).end),
+            ("shop", State.INACTIVE, State.NO_DATA, window(4).end),
+        }
+    assert count(store, "outbox") == 3
 
 
 def test_a_rule_names_its_receivers_or_tells_all(store: ClickHouseStore) -> None:
@@ -172,7 +212,13 @@ def test_a_rule_names_its_receivers_or_tells_all(store: ClickHouseStore) -> None
 def test_ten_thousand_instances_are_decided_in_seconds(
     store: ClickHouseStore, pages: bool, record_property: Any
 ) -> None:
-    rule = {"name": "toxic", "metric": "toxicity.output.rate", "when": "> 5 %", "group_by": ["model"]}
+    rule = {
+        "name": "toxic",
+        "metric": "toxicity.output.rate",
+        "when": "> 5 %",
+        "group_by": ["model"],
+        "max_instances": 10_000,
+    }
     engine = alerting(store, ManualClock(DAY), settings=configured("a", rules=[rule]))
     series = [SeriesKey("shop", "model", f"m-{place}") for place in range(10_000)]
     engine.decide(window(0), [rate(0, 20, series=series[0])])
@@ -644,7 +690,7 @@ async def test_what_a_worker_with_a_wrong_clock_left_is_sent_in_time(
 async def test_a_message_goes_out_without_what_could_not_be_read(store: ClickHouseStore) -> None:
     class Blind(Breaking):
         def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
-            if "FROM window_metrics" in sql or "FROM inferences" in sql:
+            if "FROM window_metrics AS" in sql or "FROM inferences" in sql:
                 raise Permanent("planted")
             return super().query(sql, parameters)
 

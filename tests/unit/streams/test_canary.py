@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from inferwatch.infra.clickhouse.store import ClickHouseStore
+from inferwatch.schemas.alerts import State
 from inferwatch.schemas.clock import SystemClock
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import SeriesKey, Window
-from inferwatch.streams.alerting.rules import instances
+from inferwatch.streams.alerting.evaluation import Memory
 from inferwatch.streams.canary import CanaryWatch
 from inferwatch.streams.closing import Closer
 
@@ -106,8 +107,10 @@ def test_a_closed_window_has_its_canaries_and_a_rule_sees_each(store: ClickHouse
 
     class Judge:
         def decide(self, window: Window, metrics: Sequence[WindowMetric]) -> None:
-            for own, metric, _, labels in instances(settings.rules, metrics):
-                seen.append((metric.metric, labels, own.when.holds(metric.value)))
+            verdicts = Memory(settings.rules, window.size).feed(window, metrics)
+            seen.extend((one.rule.metric, dict(one.labels), one.state.state is State.FIRING) for one in verdicts)
+
+        def let_pass(self, *_: object) -> None: ...
 
     Closer(settings, store, SystemClock(), Judge(), "hashed-words-1", {}).flush()
     assert seen == [("canary.output.p_value", {"application": "shop", "model": "m-2"}, True)]

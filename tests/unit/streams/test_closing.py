@@ -33,6 +33,8 @@ class Recorder:
         assert all(metric.window == window for metric in metrics)
         self.windows.append(window)
 
+    def let_pass(self, *_: object) -> None: ...
+
 
 def closer(store: Any, clock: Any = None, decider: Any = None, **settings: Any) -> Closer:
     tree = {"windows": WINDOWS, "drift": DRIFT} | settings

@@ -42,6 +42,8 @@ class Silent:
 
     def decide(self, window: Window, metrics: object) -> None: ...
 
+    def let_pass(self, *_: object) -> None: ...
+
 
 def closing(store: Any, clock: ManualClock, source: Topic, **windows: str) -> Closer:
     tree = {"windows": {"size": "10m", "allowed_lateness": "30s", "idle_timeout": "60s", **windows}}

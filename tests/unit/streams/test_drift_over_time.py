@@ -27,6 +27,8 @@ class Silent:
     def decide(self, window: Window, metrics: Any) -> None:
         pass
 
+    def let_pass(self, *_: object) -> None: ...
+
 
 def closer(store: Any) -> Closer:
     tree = {

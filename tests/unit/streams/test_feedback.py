@@ -30,6 +30,8 @@ class Silent:
 
     def decide(self, window: Window, metrics: object) -> None: ...
 
+    def let_pass(self, *_: object) -> None: ...
+
 
 def closing(store: Any, clock: Any, **tree: Any) -> Closer:
     return Closer(Settings.model_validate(TREE | tree), store, clock, Silent(), "hashed-words-1", {"length": 0.25})

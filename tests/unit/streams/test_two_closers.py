@@ -31,6 +31,8 @@ class Silent:
 
     def decide(self, window: object, metrics: object) -> None: ...
 
+    def let_pass(self, *_: object) -> None: ...
+
 
 def closer(store: Any, clock: ManualClock) -> Closer:
     return Closer(SETTINGS, store, clock, Silent(), "r", {"length": 0.25})

@@ -23,8 +23,10 @@ from inferwatch.schemas.rules import Rule
 from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import ALL, OTHER, SeriesKey, Window
 from inferwatch.streams.aggregate import aggregate
+from inferwatch.streams.alerting.evaluation import Memory
 from inferwatch.streams.alerting.message import Change, compose
 from inferwatch.streams.alerting.outbox import decode, outbox_table
+from inferwatch.streams.alerting.reading import Reading, read
 from inferwatch.streams.alerting.reproduce import literal, reproduce
 from inferwatch.streams.alerting.state import step
 from inferwatch.streams.alerting.wording import findings, group
@@ -119,10 +121,14 @@ def rule(metric: str, when: str = "> 5 %", **changes: Any) -> Rule:
     return Rule.model_validate({"name": "r", "metric": metric, "when": when, "min_events": 1} | changes)
 
 
+def reading(the_rule: Rule, metric: WindowMetric) -> Reading:
+    return read(the_rule, metric.window, metric, Memory([the_rule], SIZE))
+
+
 def told(store: ClickHouseStore, the_rule: Rule, metric: WindowMetric, state: AlertState | None = None) -> Notification:
     labels = metric.series.labels()
     identity = fingerprint(the_rule.name, labels)
-    _, [transition] = step(the_rule, state or AlertState(), identity, labels, metric)
+    _, [transition] = step(the_rule, state or AlertState(), identity, labels, reading(the_rule, metric))
     [note] = compose(store, SETTINGS, THRESHOLDS, the_rule, [Change(transition, metric)])
     return note
 
@@ -221,7 +227,7 @@ def test_a_page_says_what_where_since_when_and_how_much_against_what(store: Clic
 
 def test_a_resolve_says_what_it_was(store: ClickHouseStore) -> None:
     metric = WindowMetric(NOW, SeriesKey("shop"), "error.rate", 0.01, 100, 100)
-    firing = AlertState(State.FIRING, START - 3 * SIZE, START - 2 * SIZE, START)
+    firing = AlertState(State.FIRING, START - 3 * SIZE, START - 2 * SIZE)
     note = told(store, rule("error.rate"), metric, firing)
     assert (
         note.summary
@@ -375,7 +381,7 @@ def test_each_of_many_instances_gets_its_own_examples_and_past(store: ClickHouse
     changes = []
     for metric in metrics:
         labels = metric.series.labels()
-        _, [transition] = step(the_rule, AlertState(), fingerprint("r", labels), labels, metric)
+        _, [transition] = step(the_rule, AlertState(), fingerprint("r", labels), labels, reading(the_rule, metric))
         changes.append(Change(transition, metric))
     notes = compose(store, SETTINGS, THRESHOLDS, the_rule, changes)
     by_model = {

@@ -106,6 +106,8 @@ class Nobody:
     def decide(self, window: Any, metrics: Any) -> None:
         return None
 
+    def let_pass(self, *_: object) -> None: ...
+
 
 @pytest.fixture
 def closer() -> Callable[..., Closer]:
