@@ -84,7 +84,9 @@ def read_tests(path: Path) -> TestFile:
         found = error.errors(include_url=False)
         # A list whose parts are wrong is also said to be too short.
         told = [one for one in found if one["type"] != "too_short" or one["input"] in ([], ())] or found
-        faults = sorted((_line(document.lines, one["loc"]), _dotted(one["loc"]), _said(one, document.data)) for one in told)
+        faults = sorted(
+            (_line(document.lines, one["loc"]), _dotted(one["loc"]), _said(one, document.data)) for one in told
+        )
         raise Misconfigured("\n".join(f"{path}:{line}: {place}: {what}" for line, place, what in faults)) from error
     return TestFile(path, content, document.lines)
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from inferwatch.infra.cli.options import configuration
+from inferwatch.infra.cli.rules_backtest import backtest
+from inferwatch.infra.cli.rules_suggest import suggest
 from inferwatch.infra.cli.rules_test import test
 from inferwatch.infra.configuration import check as check_configuration
 from inferwatch.schemas.errors import Misconfigured
@@ -18,6 +20,8 @@ def rules() -> None:
 
 
 rules.add_command(test)
+rules.add_command(backtest)
+rules.add_command(suggest)
 
 
 @rules.command()

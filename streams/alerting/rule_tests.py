@@ -18,6 +18,7 @@ from inferwatch.schemas.rules import Rule
 from inferwatch.schemas.settings import WindowSettings
 from inferwatch.schemas.windows import SeriesKey, Window, floor
 from inferwatch.streams.alerting.evaluation import Memory, Verdict
+from inferwatch.streams.alerting.looks import Look, in_order
 from inferwatch.streams.alerting.reading import FAULT as FAULT_KEY
 from inferwatch.streams.alerting.state import AT_REST, after
 
@@ -47,16 +48,6 @@ class Difference:
     unexpected: tuple[Alert, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """The numbers of one window as they became known: ``seen`` is when, 0 its ``revision`` the first time."""
-
-    seen: datetime
-    revision: int
-    window: Window
-    metrics: tuple[WindowMetric, ...]
-
-
 def differences(test: RuleTest, rules: Sequence[Rule], windows: WindowSettings) -> list[Difference]:
     """Run ``test`` and return where the alerts differ from what it expects; none where it passes.
 
@@ -69,7 +60,7 @@ def differences(test: RuleTest, rules: Sequence[Rule], windows: WindowSettings) 
         if check.alertname not in known:
             raise Misconfigured(f"alertname must be a rule ({', '.join(sorted(known))}), got {check.alertname!r}")
     found: list[Difference] = []
-    published = publications(test, windows)
+    published = looks(test, windows)
     start, size, step = _grid(test, windows)
     memory = Memory(rules, size, step)
     states: dict[str, dict[Labels, Alert]] = defaultdict(dict)
@@ -88,7 +79,7 @@ def differences(test: RuleTest, rules: Sequence[Rule], windows: WindowSettings) 
     return sorted(found, key=lambda one: one.check)
 
 
-def publications(test: RuleTest, windows: WindowSettings) -> list[Publication]:
+def looks(test: RuleTest, windows: WindowSettings) -> list[Look]:
     """Return the windows of ``test`` as the service would publish them, revisions in between, in that order.
 
     A window that no series has a value of has no rows, and is not published.
@@ -102,7 +93,7 @@ def publications(test: RuleTest, windows: WindowSettings) -> list[Publication]:
         for place, metric in _numbers(series, start, size, step):
             window = Window(start + step * (place + 1) - size, start + step * (place + 1))
             first[window][metric.metric, metric.series] = metric
-    found = [Publication(window.end, 0, window, tuple(own.values())) for window, own in first.items()]
+    found = [Look(window, 0, window.end, tuple(own.values())) for window, own in first.items()]
     contents = {window: dict(own) for window, own in first.items()}
     revisions: dict[Window, int] = defaultdict(int)
     late = sorted(test.revisions, key=lambda one: (one.seen, one.window))
@@ -112,10 +103,12 @@ def publications(test: RuleTest, windows: WindowSettings) -> list[Publication]:
             raise Misconfigured(f"revisions must be of a window, seen after its end, got window {ends} seen {seen}")
         own = contents.setdefault(window, {})
         for one in together:
-            own[one.series.metric, one.series.key] = _metric(window, one.series.metric, one.series.key, one.value, one.n)
+            own[one.series.metric, one.series.key] = _metric(
+                window, one.series.metric, one.series.key, one.value, one.n
+            )
         revisions[window] += 1
-        found.append(Publication(start + seen, revisions[window], window, tuple(own.values())))
-    return sorted(found, key=lambda one: (one.seen, one.revision > 0, one.window))
+        found.append(Look(window, revisions[window], start + seen, tuple(own.values())))
+    return in_order(found)
 
 
 def _grid(test: RuleTest, windows: WindowSettings) -> tuple[datetime, timedelta, timedelta]:

@@ -1,0 +1,204 @@
+"""A threshold for a wanted rate of alerts, from recorded windows. Pure.
+
+Every candidate threshold is back-tested by the code that decides live alerts, so that ``for``, ``min_events``, recovery
+and revisions count. Of the candidates whose alerts, and those of every less sensitive one, are within the wanted rate,
+the most sensitive is taken. Its interval comes from drawing the days of the history anew, with replacement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import floor, inf, isnan, log10
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import chdtri
+
+from inferwatch.schemas.rules import Bound, Condition, Rule
+from inferwatch.schemas.settings import WindowSettings
+from inferwatch.streams.alerting.backtest import Episode, backtest
+from inferwatch.streams.alerting.evaluation import Memory, Verdict
+from inferwatch.streams.alerting.looks import Look
+
+DAY = timedelta(days=1)
+ENOUGH = 3
+"""Alerts expected in the history, below which the interval says little."""
+GROWTH = 1.5
+"""From one candidate's rank among the numbers to the next one's."""
+DRAWS = 2000
+DIGITS = 3
+
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """``fired`` alerts in ``days``; ``low`` and ``high`` are the exact 95 % interval of a Poisson mean, per day."""
+
+    fired: int
+    days: float
+
+    @property
+    def low(self) -> float:
+        """Lower end, alerts a day."""
+        return float(chdtri(2 * self.fired, 0.975)) / 2 / self.days if self.fired else 0.0
+
+    @property
+    def high(self) -> float:
+        """Upper end, alerts a day."""
+        return float(chdtri(2 * self.fired + 2, 0.025)) / 2 / self.days
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A threshold, the interval it is known to, and what it would have given; ``numbers`` is how many were judged."""
+
+    condition: Condition
+    low: float
+    high: float
+    rate: Rate
+    numbers: int
+
+
+class NoNumbers(ValueError):
+    """No window has a number that the rule would judge."""
+
+
+def suggest(
+    rule: Rule, looks: Sequence[Look], windows: WindowSettings, since: datetime, until: datetime, every: timedelta
+) -> Suggestion:
+    """Return the threshold in the direction of ``rule.when`` that gives one alert in ``every`` over the history.
+
+    Args:
+        rule: everything but the threshold; where it has a ``resolve_when``, that stays in proportion.
+        looks: recorded windows, from before ``since`` on where the rule needs a past.
+        windows: their length and step.
+        since: start of the history, ``until`` its end.
+        until: see there.
+        every: the wanted time between two alerts.
+
+    Raises:
+        NoNumbers: there is nothing to go by.
+    """
+    values = judged(rule, looks, windows, since)
+    if not len(values):
+        raise NoNumbers(f"no window has a number of {rule.metric} from at least {rule.min_events} rows")
+    rising = rule.when.operator in (">", ">=")
+    ordered = np.sort(values)[::-1] if rising else np.sort(values)
+    thresholds = _thresholds(ordered, rising=rising)
+    days = max(1, -(-(until - since) // DAY))
+    wanted = (until - since) / every
+    counts: dict[int, Counts] = {}
+
+    def count(place: int) -> int:
+        if place not in counts:
+            found = fired(_at(rule, thresholds[place]), looks, windows, since, until)
+            counts[place] = np.bincount([(one.began - since) // DAY for one in found], minlength=days)[:days]
+        return int(counts[place].sum())
+
+    place, step = 0, 1.0
+    while place < len(thresholds) - 1 and count(place) <= wanted * 3 + 3:
+        step *= GROWTH
+        place = min(len(thresholds) - 1, place + max(1, int(step) - int(step / GROWTH)))
+    count(place)
+    while (chosen := _chosen(counts, wanted)) is not None and (gap := _gap(counts, chosen)) is not None:
+        count(gap)
+    best = _chosen(counts, wanted)
+    places = sorted(counts)
+    best = places[0] if best is None else best
+    low, high = _interval(np.array([counts[one] for one in places]), [thresholds[one] for one in places], wanted)
+    condition = _at(rule, thresholds[best]).when
+    return Suggestion(condition, low, high, Rate(count(best), (until - since) / DAY), len(values))
+
+
+def fired(
+    rule: Rule, looks: Sequence[Look], windows: WindowSettings, since: datetime, until: datetime
+) -> tuple[Episode, ...]:
+    """Return the alerts that a number fires in ``[since, until)``; silences are not a matter of thresholds."""
+    report = backtest([rule], looks, windows, since, until)
+    return tuple(one for one in report.episodes if not one.silent)
+
+
+def judged(rule: Rule, looks: Sequence[Look], windows: WindowSettings, since: datetime) -> npt.NDArray[np.float64]:
+    """Return every finite number that ``rule`` compares with its threshold, one an instance and window after ``since``."""
+    never = _at(rule, inf if rule.when.operator in (">", ">=") else -inf)
+    memory = Memory([never], windows.size, windows.step)
+    found = []
+    for look in looks:
+        for verdict in memory.feed(look.window, look.metrics):
+            if look.window.end > since and np.isfinite(number := _number(rule.when.of, verdict)):
+                found.append(number)
+    return np.array(found, np.float64)
+
+
+def _number(of: Bound, verdict: Verdict) -> float:
+    if of is Bound.VALUE or verdict.metric is None or isnan(verdict.judged):
+        return verdict.judged
+    return verdict.metric.ci_low if of is Bound.CI_LOW else verdict.metric.ci_high
+
+
+def _at(rule: Rule, threshold: float) -> Rule:
+    """Return ``rule`` with another threshold, and its recovery in proportion."""
+    when = rule.when.model_copy(update={"threshold": threshold})
+    recovery = rule.resolve_when
+    if recovery is not None:
+        share = recovery.threshold / rule.when.threshold if rule.when.threshold else 1.0
+        recovery = recovery.model_copy(update={"threshold": threshold * share if share else 0.0})
+    return rule.model_copy(update={"when": when, "resolve_when": recovery, "false_alarms": None})
+
+
+def _thresholds(ordered: npt.NDArray[np.float64], *, rising: bool) -> list[float]:
+    """Return thresholds from the least sensitive to the most: one that no number passes, then one between any two.
+
+    They have as few digits as lie between the two.
+    """
+    distinct = ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))]
+    found = [_short(float(distinct[0]), inf if rising else -inf)]
+    for worse, better in zip(distinct[:-1], distinct[1:], strict=True):
+        found.append(_short(float(better), float(worse)))
+    return found
+
+
+def _short(near: float, far: float) -> float:
+    """Return a number with few digits that is not passed by ``near`` and is passed by ``far``, as close to the middle."""
+    up = far > near
+    middle = near if abs(far) == inf else (near + far) / 2
+    if middle == 0:
+        return 0.0
+    for digits in range(DIGITS, 18):
+        unit = 10.0 ** (floor(log10(abs(middle))) + 1 - digits)
+        rounded = round(middle / unit) * unit
+        if abs(far) == inf and (rounded < near if up else rounded > near):
+            rounded += unit if up else -unit
+        rounded = float(f"{rounded:.{digits}g}")
+        if (near <= rounded < far) if up else (far < rounded <= near):
+            return rounded
+    return near
+
+
+def _chosen(counts: dict[int, Counts], wanted: float) -> int | None:
+    """Return the most sensitive candidate that is within ``wanted`` alerts, and all less sensitive ones with it."""
+    found = None
+    for place in sorted(counts):
+        if counts[place].sum() > wanted:
+            break
+        found = place
+    return found
+
+
+def _gap(counts: dict[int, Counts], chosen: int) -> int | None:
+    """Return a candidate in the middle between the ``chosen`` one and the next, where there is one."""
+    following = min((place for place in counts if place > chosen), default=None)
+    return None if following is None or following - chosen < 2 else (chosen + following) // 2
+
+
+def _interval(counts: npt.NDArray[Any], thresholds: Sequence[float], wanted: float) -> tuple[float, float]:
+    """Return the central 95 % of the thresholds that would be chosen had the days been drawn anew."""
+    draws = np.random.default_rng(0).multinomial(counts.shape[1], np.full(counts.shape[1], 1 / counts.shape[1]), DRAWS)
+    within = np.minimum.accumulate(counts @ draws.T <= wanted, axis=0)
+    places = np.maximum(within.sum(axis=0) - 1, 0)
+    chosen = np.sort(np.array(thresholds)[places])
+    return float(chosen[int(0.025 * (DRAWS - 1))]), float(chosen[int(np.ceil(0.975 * (DRAWS - 1)))])
