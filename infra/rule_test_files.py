@@ -59,7 +59,8 @@ class TestFile:
             for (part, j), name in given:
                 if name not in known:
                     place = ("tests", i, part, j, key)
-                    yield f"{self.at(*place)}: {wanted} ({', '.join(known) or 'there is none'}), got {name!r}{_meant(name, known)}"
+                    there = ", ".join(known) or "there is none"
+                    yield f"{self.at(*place)}: {wanted} ({there}), got {name!r}{_meant(name, known)}"
 
 
 def read_tests(path: Path) -> TestFile:

@@ -22,8 +22,8 @@ def expand(text: str) -> list[Value]:
     """Return the values that ``text`` stands for.
 
     ``a+bxn`` and ``a-bxn`` are n + 1 values from ``a`` on in steps of ``b``, ``axn`` is ``a`` n + 1 times, ``_`` and
-    ``_xn`` are one and n windows without the series. Beyond promtool, ``NaN`` is a window whose number does not exist and
-    ``error`` one whose number failed; they repeat as ``_`` does.
+    ``_xn`` are one and n windows without the series. Beyond promtool, ``NaN`` is a window whose number does not exist
+    and ``error`` one whose number failed; they repeat as ``_`` does.
 
     Raises:
         ValueError: a part is none of these, or they are more than a million.

@@ -122,7 +122,7 @@ class RuleTest(Part):
 
 
 class RuleTestFile(Part):
-    """Tests of the rules of ``configuration``, a path from the test file's folder; without it, of the configured ones."""
+    """Tests of the rules of ``configuration``, a path from this file's folder; without it, of the configured ones."""
 
     configuration: str = ""
     tests: tuple[RuleTest, ...] = Field(min_length=1)

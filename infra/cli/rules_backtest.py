@@ -114,7 +114,8 @@ def _told(report: Report, rules: Sequence[Rule], *, short: bool, past: bool) -> 
 
     days = (report.until - report.since) / timedelta(days=1)
     revised = f", {report.revisions} revised" if report.revisions else ""
-    yield f"{report.since:%Y-%m-%d %H:%M} to {report.until:%Y-%m-%d %H:%M} UTC: {days:.1f} days, {report.windows} windows{revised}"
+    period = f"{report.since:%Y-%m-%d %H:%M} to {report.until:%Y-%m-%d %H:%M} UTC"
+    yield f"{period}: {days:.1f} days, {report.windows:,} windows{revised}"
     if short:
         yield "The history is shorter than --since."
     if not past:

@@ -75,7 +75,7 @@ def suggest(
         )
     present = [one for one in settings.active_rules if one.metric == metric]
     with opened(settings) as store:
-        start, end, first = period(store, since, until)
+        start, end, _ = period(store, since, until)
         rules = [asked, *present]
         looks = list(recorded(store, rules, start - lookback(rules, settings.windows), end))
     history = end - start
@@ -158,7 +158,7 @@ def _told(
         yield f"  now        {one.name}, {one.when}: {_rate(rate)}"
     if history < every * ENOUGH:
         expected = history / every
-        yield f"  The history is short: it holds {expected:.1f} such alerts, fewer than {ENOUGH}; take it as a first guess."
+        yield f"  The history is short: {expected:.1f} such alerts are expected in it, under {ENOUGH}: a first guess."
 
 
 def _rate(rate: Rate) -> str:

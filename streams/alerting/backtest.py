@@ -18,7 +18,7 @@ WEEK = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One alert from opening to resolution, in event time; ``ended`` is None where it goes on at the end of the history.
+    """One alert from opening to resolution, in event time; ``ended`` is None where it goes on at the history's end.
 
     ``pages`` are the messages that say that something is wrong. ``silent`` is one that no number fired: data ran out.
     """
@@ -66,8 +66,8 @@ class Report:
         found: list[Summary] = []
         for rule in rules:
             own = [one for one in self.episodes if one.rule == rule.name]
-            for application in sorted({one.labels["application"] for one in own}) or [""]:
-                found.append(self._summary(rule.name, application, own))
+            applications = sorted({one.labels["application"] for one in own}) or [""]
+            found += [self._summary(rule.name, application, own) for application in applications]
         return found
 
     def _summary(self, rule: str, application: str, episodes: Sequence[Episode]) -> Summary:

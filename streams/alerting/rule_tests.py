@@ -29,7 +29,7 @@ Labels = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert of a rule as it stands: ``value`` and ``n`` are of the last window, which ended at ``end``, with a number."""
+    """One alert of a rule as it stands: ``value`` and ``n`` are of the last window with a number, which ended at ``end``."""
 
     labels: Labels
     state: State
@@ -41,7 +41,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What one check of a test expected and did not get, and the other way round; ``check`` is its place in the test."""
+    """What one check expected and did not get, and the other way round; ``check`` is its place in the test."""
 
     check: int
     missing: tuple[ExpectedAlert, ...]
@@ -123,9 +123,8 @@ def _numbers(
 ) -> Iterator[tuple[int, WindowMetric]]:
     name = given.series
     values = expand(given.values)
-    rows, lows, highs = (
-        _beside(key, text, len(values)) for key, text in (("n", given.n), ("ci_low", given.ci_low), ("ci_high", given.ci_high))
-    )  # fmt: skip
+    beside = (("n", given.n), ("ci_low", given.ci_low), ("ci_high", given.ci_high))
+    rows, lows, highs = (_beside(key, text, len(values)) for key, text in beside)
     for place, value in enumerate(values):
         if value is None:
             continue

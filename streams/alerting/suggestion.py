@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import floor, inf, isnan, log10
+from math import floor, inf, isfinite, isnan, log10
 from typing import Any
 
 import numpy as np
@@ -87,8 +87,7 @@ def suggest(
     if not len(values):
         raise NoNumbers(f"no window has a number of {rule.metric} from at least {rule.min_events} rows")
     rising = rule.when.operator in (">", ">=")
-    ordered = np.sort(values)[::-1] if rising else np.sort(values)
-    thresholds = _thresholds(ordered, rising=rising)
+    thresholds = _Candidates(values, rising=rising)
     days = max(1, -(-(until - since) // DAY))
     wanted = (until - since) / every
     counts: dict[int, Counts] = {}
@@ -123,15 +122,15 @@ def fired(
 
 
 def judged(rule: Rule, looks: Sequence[Look], windows: WindowSettings, since: datetime) -> npt.NDArray[np.float64]:
-    """Return every finite number that ``rule`` compares with its threshold, one an instance and window after ``since``."""
+    """Return every finite number that ``rule`` judges, one an instance and window after ``since``."""
     never = _at(rule, inf if rule.when.operator in (">", ">=") else -inf)
     memory = Memory([never], windows.size, windows.step)
-    found = []
+    found: list[float] = []
     for look in looks:
-        for verdict in memory.feed(look.window, look.metrics):
-            if look.window.end > since and np.isfinite(number := _number(rule.when.of, verdict)):
-                found.append(number)
-    return np.array(found, np.float64)
+        numbers = [_number(rule.when.of, verdict) for verdict in memory.feed(look.window, look.metrics)]
+        if look.window.end > since:
+            found += numbers
+    return np.array([number for number in found if isfinite(number)], np.float64)
 
 
 def _number(of: Bound, verdict: Verdict) -> float:
@@ -150,20 +149,24 @@ def _at(rule: Rule, threshold: float) -> Rule:
     return rule.model_copy(update={"when": when, "resolve_when": recovery, "false_alarms": None})
 
 
-def _thresholds(ordered: npt.NDArray[np.float64], *, rising: bool) -> list[float]:
-    """Return thresholds from the least sensitive to the most: one that no number passes, then one between any two.
+class _Candidates:
+    """Thresholds from the least sensitive to the most: one that no number passes, then one between any two."""
 
-    They have as few digits as lie between the two.
-    """
-    distinct = ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))]
-    found = [_short(float(distinct[0]), inf if rising else -inf)]
-    for worse, better in zip(distinct[:-1], distinct[1:], strict=True):
-        found.append(_short(float(better), float(worse)))
-    return found
+    def __init__(self, values: npt.NDArray[np.float64], *, rising: bool) -> None:
+        distinct = np.unique(values)
+        self._worst_first = distinct[::-1] if rising else distinct
+        self._beyond = inf if rising else -inf
+
+    def __len__(self) -> int:
+        return len(self._worst_first)
+
+    def __getitem__(self, place: int) -> float:
+        worse = float(self._worst_first[place - 1]) if place else self._beyond
+        return _short(float(self._worst_first[place]), worse)
 
 
 def _short(near: float, far: float) -> float:
-    """Return a number with few digits that is not passed by ``near`` and is passed by ``far``, as close to the middle."""
+    """Return a number with few digits, near the middle, that ``far`` passes and ``near`` does not."""
     up = far > near
     middle = near if abs(far) == inf else (near + far) / 2
     if middle == 0:
