@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from inferwatch.infra.cli.options import configuration
 from inferwatch.infra.cli.reference import Instant
 from inferwatch.infra.cli.report import opened
 from inferwatch.infra.cli.rule_settings import settings_with_rules
@@ -61,7 +62,7 @@ def backtest(
 
     settings = settings_with_rules(file)
     rules = chosen(settings.active_rules, names)
-    with opened(settings_with_rules(None) if file else settings) as store:
+    with opened(configuration().settings) as store:
         start, end, first = period(store, since, until)
         back = lookback(rules, settings.windows)
         report = run(rules, recorded(store, rules, start - back, end), settings.windows, start, end)

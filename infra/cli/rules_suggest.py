@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from inferwatch.infra.cli.options import configuration
 from inferwatch.infra.cli.reference import Instant
 from inferwatch.infra.cli.report import opened
 from inferwatch.infra.cli.rule_settings import settings_with_rules
@@ -74,7 +75,7 @@ def suggest(
             f"rule {asked.name} has a burn_rate, whose factor follows from the budget and not from history"
         )
     present = [one for one in settings.active_rules if one.metric == metric]
-    with opened(settings) as store:
+    with opened(configuration().settings) as store:
         start, end, _ = period(store, since, until)
         rules = [asked, *present]
         looks = list(recorded(store, rules, start - lookback(rules, settings.windows), end))

@@ -21,7 +21,8 @@ ROWS_AT_ONCE = 50_000
 WINDOWS_AT_ONCE = 500
 
 _EDITION = "(w.rows, w.feedback, w.edition)"
-_OF_RULES = "metric IN {metrics:Array(String)} AND segment_dimension IN {dimensions:Array(String)}"
+# The first part is answered by the index.
+_OF_RULES = "metric IN {metrics:Array(String)} AND concat(metric, '/', segment_dimension) IN {kinds:Array(String)}"
 
 
 def recorded(store: Store, rules: Sequence[Rule], since: datetime, until: datetime) -> Iterator[Look]:
@@ -33,8 +34,8 @@ def recorded(store: Store, rules: Sequence[Rule], since: datetime, until: dateti
     if not index:
         return
     parameters: dict[str, Any] = {
-        "metrics": sorted({kind_of(rule)[0] for rule in rules}),
-        "dimensions": sorted({kind_of(rule)[1] for rule in rules}),
+        "metrics": sorted({rule.metric for rule in rules}),
+        "kinds": sorted({"/".join(kind_of(rule)) for rule in rules}),
         "since": min(one.window.start for one in index),
         "until": max(one.window.start for one in index),
     }

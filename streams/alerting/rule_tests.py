@@ -29,7 +29,7 @@ Labels = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert of a rule as it stands: ``value`` and ``n`` are of the last window with a number, which ended at ``end``."""
+    """One alert of a rule as it stands; ``value`` and ``n`` are of the last window with a number, ended at ``end``."""
 
     labels: Labels
     state: State
