@@ -8,7 +8,8 @@ from datetime import timedelta
 from math import inf
 
 from inferwatch.schemas.baselines import CANARY
-from inferwatch.schemas.rules import BLIND, RECURRENCE, Condition, Rule, parse_budget
+from inferwatch.schemas.comparisons import Change
+from inferwatch.schemas.rules import BLIND, RECURRENCE, Bound, Condition, Rule, parse_budget
 from inferwatch.schemas.settings import DriftSettings, WindowSettings
 
 LEAST_P = 1e-12
@@ -16,6 +17,7 @@ LEAST_P = 1e-12
 _DAY = timedelta(days=1)
 _FEEDBACK = "feedback."
 _TEXTS = ("input", "output")
+_PLAIN_MEANS = ("input_tokens", "output_tokens", "output_chars")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def values_of(metric: str) -> Range:
         return ANYTHING
     if kind in ("rate", "coverage"):
         return SHARE
-    if kind == "mean" and family not in ("input_tokens", "output_tokens", "output_chars"):
+    if kind == "mean" and family not in _PLAIN_MEANS:
         return SHARE  # of a score
     return Range(0, inf)
 
@@ -94,6 +96,13 @@ def _of_drift(family: str, kind: str) -> Range:
     return Range(0, 1) if kind == "effect" and not of_texts else Range(0, inf)
 
 
+def _has_interval(metric: str) -> bool:
+    family, _, kind = metric.rpartition(".")
+    if family.startswith(("drift.", CANARY)):
+        return False
+    return kind in ("rate", "coverage") or (kind == "mean" and family not in _PLAIN_MEANS)
+
+
 def most_rows(metric: str, drift: DriftSettings) -> float:
     """Return the most rows that one number of ``metric`` is computed from."""
     family, _, _ = metric.rpartition(".")
@@ -105,9 +114,8 @@ def most_rows(metric: str, drift: DriftSettings) -> float:
 
 def faults(rule: Rule, drift: DriftSettings, windows: WindowSettings) -> Iterator[tuple[str, str]]:
     """Yield (key of the rule, what is wrong with it) for each part of ``rule`` that can never come to pass."""
-    reachable = values_of(rule.metric)
     if rule.false_alarms is None:
-        yield from _conditions(rule, reachable)
+        yield from _conditions(rule)
     elif parse_budget(rule.false_alarms) * _DAY < windows.step:
         text = f"must be rarer than windows, of which there is one every {windows.step}, got {rule.false_alarms!r}"
         yield "false_alarms", text
@@ -119,8 +127,19 @@ def faults(rule: Rule, drift: DriftSettings, windows: WindowSettings) -> Iterato
         yield "group_by", f"cannot be used with {rule.metric}: {whole}"
 
 
-def _conditions(rule: Rule, reachable: Range) -> Iterator[tuple[str, str]]:
-    metric = rule.metric
+def _conditions(rule: Rule) -> Iterator[tuple[str, str]]:
+    if rule.burn_rate is not None:
+        return  # its own model knows what can be reached
+    metric, reachable = rule.metric, values_of(rule.metric)
+    if rule.compare is not None:
+        metric, reachable = f"the {rule.compare.change} of {metric}", _compared(reachable, rule.compare.change)
+    for key, condition in (("when", rule.when), ("resolve_when", rule.resolve_when)):
+        if condition is not None and condition.of is not Bound.VALUE:
+            if not _has_interval(rule.metric):
+                yield key, f"can never hold: {rule.metric} has no interval, got '{condition}'"
+                return
+            if not reachable.share or rule.metric.endswith(".mean"):
+                reachable = ANYTHING  # a normal interval goes beyond the values
     if not reachable.allows(rule.when):
         yield "when", f"can never hold: {metric} is {reachable}, got '{rule.when}'{_meant(rule.when, reachable)}"
     elif reachable.is_within(rule.when):
@@ -128,6 +147,13 @@ def _conditions(rule: Rule, reachable: Range) -> Iterator[tuple[str, str]]:
     if rule.resolve_when is not None and not reachable.allows(rule.resolve_when):
         text = f"can never hold, so that the alert would fire for ever: {metric} is {reachable}"
         yield "resolve_when", f"{text}, got '{rule.resolve_when}'{_meant(rule.resolve_when, reachable)}"
+
+
+def _compared(reachable: Range, change: Change) -> Range:
+    """Return which values the change of a metric can take that is ``reachable``."""
+    if change is Change.DIFFERENCE:
+        return Range(reachable.low - reachable.high, reachable.high - reachable.low)
+    return Range(0, inf) if reachable.low >= 0 else ANYTHING
 
 
 def _meant(condition: Condition, reachable: Range) -> str:

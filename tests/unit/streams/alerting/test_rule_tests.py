@@ -57,8 +57,9 @@ def test_what_differs_is_given_from_both_sides() -> None:
 
 
 @pytest.mark.parametrize(
-    "expected", [[], [alert(value=0.2)], [alert("pending")], [alert(application="other")], [alert(), alert(application="b")]]
-)  # fmt: skip
+    "expected",
+    [[], [alert(value=0.2)], [alert("pending")], [alert(application="b")], [alert(), alert(application="b")]],
+)
 def test_no_difference_is_overlooked(expected: list[dict[str, Any]]) -> None:
     assert len(run("0.1", [("5m", expected)])) == 1
 
