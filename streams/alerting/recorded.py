@@ -9,7 +9,7 @@ from typing import Any
 
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.rules import Rule
-from inferwatch.schemas.windows import SeriesKey, Window
+from inferwatch.schemas.windows import EPOCH, SeriesKey, Window
 from inferwatch.streams.alerting.looks import Look, in_order
 from inferwatch.streams.alerting.reading import FAULT
 from inferwatch.streams.alerting.rules import kind_of
@@ -75,27 +75,31 @@ def _index(store: Store, since: datetime, until: datetime) -> Iterator[Look]:
 
 def _filled(store: Store, parameters: dict[str, Any], looks: Sequence[Look]) -> list[Look]:
     rows = store.query(
-        "SELECT window_start, window_end, revision, application, segment_dimension, segment_value, metric, "
-        "m.value AS value, n, total, ci_low, ci_high, JSONExtractString(detail, {fault:String}) AS fault "
+        "SELECT toUnixTimestamp64Milli(window_start) AS start, toUnixTimestamp64Milli(window_end) AS end, revision, "
+        "application, segment_dimension, segment_value, metric, m.value AS value, n, total, ci_low, ci_high, "
+        "JSONExtractString(detail, {fault:String}) AS fault "
         f"FROM window_metrics_raw AS m FINAL WHERE {_OF_RULES} "
         "AND window_start IN {starts:Array(DateTime64(3, 'UTC'))} "
         "AND (window_start, window_end, revision, edition) IN (SELECT w.window_start, w.window_end, w.revision, "
         f"argMax(w.edition, {_EDITION}) FROM windows_raw AS w "
         "WHERE w.window_start IN {starts:Array(DateTime64(3, 'UTC'))} "
-        "GROUP BY w.window_start, w.window_end, w.revision)",
+        "GROUP BY w.window_start, w.window_end, w.revision) "
+        "ORDER BY metric, application, segment_dimension, segment_value",
         parameters | {"fault": FAULT, "starts": sorted({one.window.start for one in looks})},
     )
-    found: dict[tuple[Window, int], list[WindowMetric]] = {(one.window, one.revision): [] for one in looks}
-    for row in rows.to_pylist():
-        window = Window(row["window_start"], row["window_end"])
-        if (own := found.get((window, row["revision"]))) is not None:
-            series = SeriesKey(row["application"], row["segment_dimension"], row["segment_value"])
-            numbers = (row["value"], row["n"], row["total"], row["ci_low"], row["ci_high"], row["revision"])
-            own.append(
-                WindowMetric(window, series, row["metric"], *numbers, {FAULT: row["fault"]} if row["fault"] else {})
-            )
-    return [replace(one, metrics=tuple(sorted(found[one.window, one.revision], key=_order))) for one in looks]
+    found: dict[tuple[int, int, int], tuple[Window, list[WindowMetric]]] = {
+        _key(one): (one.window, []) for one in looks
+    }
+    for start, end, revision, application, dimension, segment, metric, value, n, total, low, high, fault in zip(
+        *(column.to_pylist() for column in rows.columns), strict=True
+    ):
+        if (own := found.get((start, end, revision))) is not None:
+            series = SeriesKey(application, dimension, segment)
+            detail = {FAULT: fault} if fault else {}
+            own[1].append(WindowMetric(own[0], series, metric, value, n, total, low, high, revision, detail))
+    return [replace(one, metrics=tuple(found[_key(one)][1])) for one in looks]
 
 
-def _order(metric: WindowMetric) -> tuple[str, SeriesKey]:
-    return metric.metric, metric.series
+def _key(look: Look) -> tuple[int, int, int]:
+    start, end = ((at - EPOCH) // timedelta(milliseconds=1) for at in (look.window.start, look.window.end))
+    return start, end, look.revision

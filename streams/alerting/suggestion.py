@@ -8,7 +8,7 @@ the most sensitive is taken. Its interval comes from drawing the days of the his
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import floor, inf, isfinite, isnan, log10
 from typing import Any
@@ -17,11 +17,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import chdtri
 
+from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.rules import Bound, Condition, Rule
 from inferwatch.schemas.settings import WindowSettings
 from inferwatch.streams.alerting.backtest import Episode, backtest
 from inferwatch.streams.alerting.evaluation import Memory, Verdict
 from inferwatch.streams.alerting.looks import Look
+from inferwatch.streams.alerting.rules import concerns, kind_of
 
 DAY = timedelta(days=1)
 ENOUGH = 3
@@ -83,6 +85,7 @@ def suggest(
     Raises:
         NoNumbers: there is nothing to go by.
     """
+    looks = [replace(look, metrics=_of(rule, look.metrics)) for look in looks]
     values = judged(rule, looks, windows, since)
     if not len(values):
         raise NoNumbers(f"no window has a number of {rule.metric} from at least {rule.min_events} rows")
@@ -131,6 +134,16 @@ def judged(rule: Rule, looks: Sequence[Look], windows: WindowSettings, since: da
         if look.window.end > since:
             found += numbers
     return np.array([number for number in found if isfinite(number)], np.float64)
+
+
+def _of(rule: Rule, metrics: Sequence[WindowMetric]) -> tuple[WindowMetric, ...]:
+    """Return those of ``metrics`` that ``rule`` looks at, which are few of a window."""
+    name, dimension = kind_of(rule)
+    return tuple(
+        one
+        for one in metrics
+        if one.metric == name and one.series.dimension == dimension and concerns(rule, one.series)
+    )
 
 
 def _number(of: Bound, verdict: Verdict) -> float:

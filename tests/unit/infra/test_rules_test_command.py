@@ -120,7 +120,8 @@ def test_files_of_secrets_are_not_needed(file: Path, tmp_path: Path) -> None:
         ("exp_value", "exp_vale", "13: tests[0].alert_rule_test[0].exp_alerts[0].exp_vale: is not a key of this part "
          "(did you mean 'exp_value'?)"),
         ("application=", "app=", "5: tests[0].input_series[0].series: must be like "
-         "error.rate{application=\"support\"}, got 'error.rate{app=\"shop\"}': application is required, and at most one segment dimension allowed"),
+         "error.rate{application=\"support\"}, got 'error.rate{app=\"shop\"}': application is required, "
+         "and at most one segment dimension allowed"),
         ("n: 100", "n: 1 2 3", "3: tests[0]: n must have one part, or one for each of the 2 values, got 3"),
     ],
 )  # fmt: skip
