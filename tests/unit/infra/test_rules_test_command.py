@@ -83,7 +83,7 @@ def test_an_alert_that_nobody_expected_and_one_that_did_not_come(file: Path) -> 
     file.write_text(TEST.replace("0.01 0.1'", "0.01 0.01'"))
     assert run(file)[1][1:3] == [
         '    expected  firing     {application="shop"}  0.1',
-        "    got       no alert of these labels",
+        '    got       inactive   {application="shop"}  0.01 of n=100',
     ]
 
 
