@@ -319,6 +319,6 @@ class Closer:
         self._alerting.decide(found.window, found.metrics)
         if not late:
             self._planner.plan(found.window)
-        self._store.insert("windows_raw", found.window_row(self._clock.now()), token=found.token)
+        self._store.insert("windows_raw", found.window_row(self._clock.now(), self._passed), token=found.token)
         self.closed += 1
         self._recorder.add(REVISED if late else CLOSED, 1)

@@ -12,7 +12,7 @@ import orjson
 import pyarrow as pa
 
 from inferwatch.schemas.metrics import WindowMetric
-from inferwatch.schemas.windows import SeriesKey, Window
+from inferwatch.schemas.windows import EPOCH, SeriesKey, Window
 from inferwatch.streams.opinions import said
 from inferwatch.streams.ports import Store
 from inferwatch.streams.rows import INSTANT
@@ -41,8 +41,11 @@ class Publication:
         """The insert token of its rows: what is published again is stored once, what differs is stored beside it."""
         return f"{self.window.start.isoformat()}/{self.window.end.isoformat()}/{self.revision}/{self.edition:016x}"
 
-    def window_row(self, now: datetime) -> pa.Table:
-        """Return the row of ``windows_raw`` that makes the revision visible."""
+    def window_row(self, now: datetime, passed: datetime | None = None) -> pa.Table:
+        """Return the row of ``windows_raw`` that makes the revision visible.
+
+        ``passed`` is up to which event time windows without rows have been judged.
+        """
         return pa.table(
             {
                 "window_start": pa.array([self.window.start], INSTANT),
@@ -52,6 +55,7 @@ class Publication:
                 "feedback": pa.array([self.feedback], pa.uint64()),
                 "edition": pa.array([self.edition], pa.uint64()),
                 "closed_at": pa.array([now], INSTANT),
+                "passed": pa.array([passed or EPOCH], INSTANT),
             }
         )
 

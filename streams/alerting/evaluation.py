@@ -7,12 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from inferwatch.schemas.alerts import UNKNOWN, AlertState, Transition, fingerprint
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.rules import Rule, Silence
 from inferwatch.schemas.windows import ALL, EPOCH, SeriesKey, Window
-from inferwatch.streams.alerting.reading import Newest, Past, read
+from inferwatch.streams.alerting.reading import Newest, Number, Past, read
 from inferwatch.streams.alerting.rules import Kind, by_kind, concerns, kind_of, looked_at, series_of
 from inferwatch.streams.alerting.state import AT_REST, after, revise, step
 
@@ -83,8 +84,8 @@ def evaluate(
     for rule in rules:
         kind = kind_of(rule)
         own = newest[kind]
-        for series, metric, labels in _instances(rule, window, kinds[kind], own, history):
-            identity = fingerprint(rule.name, labels)
+        for series, metric in _instances(rule, window, kinds[kind], own, history):
+            identity, labels = _identity(rule.name, series)
             if metric is not None and metric.window != window:
                 raise ValueError(f"{metric.metric} of {series} is of {metric.window}, expected {window}")
             found = own.get(series, NOTHING)
@@ -131,8 +132,8 @@ def quiet(
         if rule.no_data is Silence.KEEP and rule.error is Silence.KEEP:
             continue
         newest = past.newest(*kind_of(rule), horizon(rule, first), until)
-        for series, _, labels in _instances(rule, first, [], newest, history):
-            if history.now(fingerprint(rule.name, labels)).state in UNKNOWN:
+        for series, _ in _instances(rule, first, [], newest, history):
+            if history.now(_identity(rule.name, series)[0]).state in UNKNOWN:
                 continue
             seen = newest.get(series, NOTHING).before
             due = first.end if seen is None else max(seen + rule.no_data_after, first.end)
@@ -142,30 +143,39 @@ def quiet(
     return [Window(end - size, end) for end in sorted(ends)]
 
 
+@lru_cache(maxsize=1 << 16)
+def _identity(rule: str, series: SeriesKey) -> tuple[str, Mapping[str, str]]:
+    """Return the fingerprint and the labels of an instance."""
+    labels = series.labels()
+    return fingerprint(rule, labels), labels
+
+
 def _instances(
     rule: Rule,
     window: Window,
     metrics: Sequence[WindowMetric],
     newest: Mapping[SeriesKey, Newest],
     history: History,
-) -> Iterator[tuple[SeriesKey, WindowMetric | None, Mapping[str, str]]]:
-    """Yield (series, number, labels): those with a number, those with an alert, and applications that had numbers."""
+) -> Iterator[tuple[SeriesKey, WindowMetric | None]]:
+    """Yield (series, number): those with a number, those with an alert, and applications that had numbers."""
     active = _active(rule, history)
     chosen, _ = looked_at(rule, metrics, active)
     with_number = {metric.series for metric in metrics}
     for metric in chosen:
-        yield metric.series, metric, metric.series.labels()
-    missing = {series: labels for series, labels in active.items() if series not in with_number}
+        yield metric.series, metric
+    missing = active - with_number
     if kind_of(rule)[1] == ALL:
-        for series, found in newest.items():
-            if series not in with_number and concerns(rule, series) and _seen(rule, window, found) is not None:
-                missing.setdefault(series, series.labels())
+        missing |= {
+            series
+            for series, found in newest.items()
+            if series not in with_number and concerns(rule, series) and _seen(rule, window, found) is not None
+        }
     for series in sorted(missing):
-        yield series, None, missing[series]
+        yield series, None
 
 
-def _active(rule: Rule, history: History) -> dict[SeriesKey, Mapping[str, str]]:
-    return {series_of(labels): labels for labels in history.labels.get(rule.name, {}).values()}
+def _active(rule: Rule, history: History) -> set[SeriesKey]:
+    return {series_of(labels) for labels in history.labels.get(rule.name, {}).values()}
 
 
 def _seen(rule: Rule, window: Window, newest: Newest) -> datetime | None:
@@ -217,12 +227,15 @@ class Memory:
         self._reached = max(self._reached, until)
         return [verdict for window in windows for verdict in self._judge(window, ())]
 
-    def numbers(self, metric: str, series: SeriesKey, start: datetime, end: datetime) -> Sequence[WindowMetric]:
+    def numbers(
+        self, metric: str, series: SeriesKey, start: datetime, end: datetime, every: timedelta | None = None
+    ) -> Sequence[Number]:
         """Return the known numbers of windows within ``[start, end)``, oldest first; see ``reading.Past``."""
         own = self._numbers.get((metric, series), {})
         ends = self._ends.get((metric, series.dimension), {}).get(series, [])
-        within = ends[bisect_left(ends, start) : bisect_right(ends, end)]
-        return [own[one] for one in within if one in own and start <= own[one].window.start]
+        within = (own[one] for one in ends[bisect_left(ends, start) : bisect_right(ends, end)] if one in own)
+        spaced = (one for one in within if every is None or (end - one.window.end) % every == timedelta(0))
+        return [Number(one.value, one.n) for one in spaced if start <= one.window.start]
 
     def newest(self, metric: str, dimension: str, since: datetime, end: datetime) -> Mapping[SeriesKey, Newest]:
         """Return which series have numbers of other windows; see ``reading.Past``."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from math import inf, isnan, nan
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from inferwatch.schemas.comparisons import BurnRate, Change, Comparison
 from inferwatch.schemas.metrics import FAULT as FAULT
@@ -29,11 +29,23 @@ class Newest:
     later: bool = False
 
 
+class Number(NamedTuple):
+    """A window's number, and from how many rows."""
+
+    value: float
+    n: int
+
+
 class Past(Protocol):
     """The numbers of other windows."""
 
-    def numbers(self, metric: str, series: SeriesKey, start: datetime, end: datetime) -> Sequence[WindowMetric]:
-        """Return the known numbers of the published windows within ``[start, end)``, oldest first."""
+    def numbers(
+        self, metric: str, series: SeriesKey, start: datetime, end: datetime, every: timedelta | None = None
+    ) -> Sequence[Number]:
+        """Return the known numbers of the published windows within ``[start, end)``, oldest first.
+
+        With ``every``, those that end a multiple of it before ``end``: of sliding windows, some that do not overlap.
+        """
         ...
 
     def newest(self, metric: str, dimension: str, since: datetime, end: datetime) -> Mapping[SeriesKey, Newest]:
@@ -112,11 +124,10 @@ def read(rule: Rule, window: Window, metric: WindowMetric | None, past: Past, se
 def _burn(burn: BurnRate, metric: WindowMetric, past: Past) -> tuple[tuple[float, float], int]:
     """Return how many times as fast as allowed the budget burns over the long and the short time, and the rows."""
     window = metric.window
-    found = past.numbers(metric.metric, metric.series, window.end - burn.long, window.start)
-    numbers = [*(one for one in found if (window.end - one.window.end) % window.size == timedelta(0)), metric]
 
     def rate(length: timedelta) -> tuple[float, int]:
-        own = [one for one in numbers if one.window.start >= window.end - length or one.window == window]
+        before = past.numbers(metric.metric, metric.series, window.end - length, window.start, window.size)
+        own = [*before, Number(metric.value, metric.n)]
         rows = sum(one.n for one in own)
         return (sum(one.value * one.n for one in own) / rows if rows else nan), rows
 

@@ -493,3 +493,5 @@ ALTER TABLE watch.alerts_raw ON CLUSTER `main` ADD COLUMN IF NOT EXISTS sequence
 
 CREATE OR REPLACE VIEW watch.alerts ON CLUSTER `main` AS SELECT * FROM watch.alerts_raw FINAL;
 
+ALTER TABLE watch.windows_raw ON CLUSTER `main` ADD COLUMN IF NOT EXISTS passed DateTime64(3, 'UTC');
+

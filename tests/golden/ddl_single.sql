@@ -493,3 +493,5 @@ ALTER TABLE inferwatch.alerts_raw  ADD COLUMN IF NOT EXISTS sequence UInt32;
 
 CREATE OR REPLACE VIEW inferwatch.alerts  AS SELECT * FROM inferwatch.alerts_raw FINAL;
 
+ALTER TABLE inferwatch.windows_raw  ADD COLUMN IF NOT EXISTS passed DateTime64(3, 'UTC');
+
