@@ -10,7 +10,7 @@ from statistics import median
 from inferwatch.schemas.alerts import ACTIVE, UNKNOWN, State, Transition
 from inferwatch.schemas.rules import Rule, Silence
 from inferwatch.schemas.settings import WindowSettings
-from inferwatch.streams.alerting.evaluation import Memory
+from inferwatch.streams.alerting.evaluation import Memory, Verdict
 from inferwatch.streams.alerting.looks import Look
 
 WEEK = timedelta(days=7)
@@ -98,13 +98,19 @@ def backtest(
     memory = Memory(rules, windows.size, windows.step)
     counted = revisions = 0
     for look in looks:
-        memory.feed(look.window, look.metrics)
+        see(memory, look)
         if look.window.end > since:
             counted += not look.revision
             revisions += look.revision > 0
     memory.advance(until)
     found = tuple(one for one in episodes(memory.transitions) if one.began > since)
     return Report(since, until, counted, revisions, found)
+
+
+def see(memory: Memory, look: Look) -> list[Verdict]:
+    """Let ``memory`` judge what ``look`` shows, as the service did when it was published."""
+    passed = [] if look.passed is None else memory.advance(look.passed)
+    return passed + memory.feed(look.window, look.metrics)
 
 
 def lookback(rules: Iterable[Rule], windows: WindowSettings) -> timedelta:

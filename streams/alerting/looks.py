@@ -12,12 +12,16 @@ from inferwatch.schemas.windows import Window
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One revision of one window: its numbers, and when they became known."""
+    """One revision of one window: its numbers, and when they became known.
+
+    ``passed`` is the event time up to which windows without rows had been judged by then; None where that is not known.
+    """
 
     window: Window
     revision: int
     seen: datetime
     metrics: tuple[WindowMetric, ...] = ()
+    passed: datetime | None = None
 
 
 def in_order(looks: Iterable[Look]) -> list[Look]:

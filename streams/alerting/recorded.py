@@ -63,13 +63,16 @@ def _index(store: Store, since: datetime, until: datetime) -> Iterator[Look]:
     while since < until:
         end = min(until, since + CHUNK)
         rows = store.query(
-            f"SELECT window_start, window_end, revision, argMax(w.closed_at, {_EDITION}) AS seen FROM windows_raw AS w "
+            f"SELECT window_start, window_end, revision, argMax(w.closed_at, {_EDITION}) AS seen, "
+            f"argMax(w.passed, {_EDITION}) AS passed FROM windows_raw AS w "
             "WHERE w.window_end > {since:DateTime64(3, 'UTC')} AND w.window_end <= {end:DateTime64(3, 'UTC')} "
             "GROUP BY window_start, window_end, revision",
             {"since": since, "end": end},
         )
         for row in rows.to_pylist():
-            yield Look(Window(row["window_start"], row["window_end"]), row["revision"], row["seen"])
+            passed = row["passed"] if row["passed"] > EPOCH else None
+            window = Window(row["window_start"], row["window_end"])
+            yield Look(window, row["revision"], row["seen"], passed=passed)
         since = end
 
 

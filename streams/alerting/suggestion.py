@@ -20,7 +20,7 @@ from scipy.special import chdtri
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.rules import Bound, Condition, Rule
 from inferwatch.schemas.settings import WindowSettings
-from inferwatch.streams.alerting.backtest import Episode, backtest
+from inferwatch.streams.alerting.backtest import Episode, backtest, see
 from inferwatch.streams.alerting.evaluation import Memory, Verdict
 from inferwatch.streams.alerting.looks import Look
 from inferwatch.streams.alerting.rules import concerns, kind_of
@@ -130,7 +130,7 @@ def judged(rule: Rule, looks: Sequence[Look], windows: WindowSettings, since: da
     memory = Memory([never], windows.size, windows.step)
     found: list[float] = []
     for look in looks:
-        numbers = [_number(rule.when.of, verdict) for verdict in memory.feed(look.window, look.metrics)]
+        numbers = [_number(rule.when.of, verdict) for verdict in see(memory, look)]
         if look.window.end > since:
             found += numbers
     return np.array([number for number in found if isfinite(number)], np.float64)
