@@ -28,7 +28,9 @@ from inferwatch.streams.alerting.rules import concerns, kind_of
 DAY = timedelta(days=1)
 ENOUGH = 3
 """Alerts expected in the history, below which the interval says little."""
-GROWTH = 1.5
+WIDE = 3
+"""Candidates give between a third and three times the wanted rate."""
+GROWTH = 1.4
 """From one candidate's rank among the numbers to the next one's."""
 DRAWS = 2000
 DIGITS = 3
@@ -101,11 +103,10 @@ def suggest(
             counts[place] = np.bincount([(one.began - since) // DAY for one in found], minlength=days)[:days]
         return int(counts[place].sum())
 
-    place, step = 0, 1.0
-    while place < len(thresholds) - 1 and count(place) <= wanted * 3 + 3:
-        step *= GROWTH
-        place = min(len(thresholds) - 1, place + max(1, int(step) - int(step / GROWTH)))
-    count(place)
+    # An alert takes a number at least, so that candidates with few numbers beyond them are of no interest.
+    place = 0
+    while count(place) <= wanted * WIDE + WIDE and place < len(thresholds) - 1:
+        place = min(len(thresholds) - 1, max(place + 1, int(wanted / WIDE), int(place * GROWTH)))
     while (chosen := _chosen(counts, wanted)) is not None and (gap := _gap(counts, chosen)) is not None:
         count(gap)
     best = _chosen(counts, wanted)

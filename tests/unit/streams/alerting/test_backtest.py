@@ -122,12 +122,12 @@ def test_the_interval_covers_the_true_threshold() -> None:
     share = (1 - sqrt(1 - 4 / 24)) / 2
     truth = -0.01 * log(share)
     covered = 0
-    for seed in range(10):
+    for seed in range(6):
         month = noisy(28, seed)
         found = suggest(rule(), month, HOURLY, START, month[-1].window.end, every)
         covered += found.low <= truth <= found.high
         assert found.condition.threshold == pytest.approx(truth, rel=0.35)
-    assert covered >= 8
+    assert covered >= 5
 
 
 def test_recovery_stays_in_proportion() -> None:
