@@ -18,7 +18,7 @@ from inferwatch.schemas.rules import Rule
 from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import SeriesKey, Window
 from inferwatch.streams.alerting import history, outbox
-from inferwatch.streams.alerting.evaluation import evaluate, left_out, quiet
+from inferwatch.streams.alerting.evaluation import ended, evaluate, left_out, quiet
 from inferwatch.streams.alerting.message import Change, compose
 from inferwatch.streams.alerting.outbox import Delivery, Parcel, Status, Waits
 from inferwatch.streams.alerting.past import StoredPast
@@ -81,6 +81,7 @@ class Alerting:
         self._thresholds = dict(score_thresholds or {}) | settings.detectors.thresholds
         self._recorder = recorder
         self._rules = {rule.name: rule for rule in settings.active_rules}
+        self._gone: dict[str, Rule] = {}
         self._owner = uuid4().hex
         self._everyone = tuple(receiver.name for receiver in settings.receivers)
         self._unrecorded: list[Delivery] = []
@@ -95,9 +96,14 @@ class Alerting:
         return self._settings.active_rules
 
     def use(self, settings: Settings) -> None:
-        """Decide by the rules of ``settings`` from the next window on; to be called between two windows."""
-        self._settings = settings
-        self._rules = {rule.name: rule for rule in settings.active_rules}
+        """Decide by the rules of ``settings`` from the next window on; to be called between two windows.
+
+        What is open of a rule that is gone resolves at that window: nobody else would ever say that it is over.
+        """
+        found = {rule.name: rule for rule in settings.active_rules}
+        gone = self._gone | {name: ended(rule) for name, rule in self._rules.items()}
+        self._gone = {name: rule for name, rule in gone.items() if name not in found}
+        self._settings, self._rules = settings, found
 
     # Deciding ------------------------------------------------------------------------------------------------------
 
@@ -111,11 +117,12 @@ class Alerting:
         Raises:
             StoreUnavailable: call again with the same window.
         """
-        if not self._rules:
+        if not self._rules and not self._gone:
             return []
-        rules = tuple(self._rules.values())
-        known = history.load(self._store, list(self._rules), window.end)
+        rules, gone = tuple(self._rules.values()), tuple(self._gone.values())
+        known = history.load(self._store, [*self._rules, *self._gone], window.end)
         verdicts = evaluate(rules, window, metrics, known, StoredPast(self._store, rules))
+        verdicts += evaluate(gone, window, (), known, StoredPast(self._store, gone)) if gone else []
         for name, series in left_out(rules, metrics, known).items():
             logger.warning("rule %s: %d series of %s are over its max_instances", name, series, window)
         judged = {verdict.fingerprint: verdict.metric for verdict in verdicts if verdict.metric is not None}
@@ -152,18 +159,21 @@ class Alerting:
         there = outbox.existing(self._store, window.end)
         by_rule: dict[str, list[Change]] = {}
         for transition in transitions:
-            receivers = self._receivers(self._rules[transition.rule])
+            receivers = self._receivers(self._rule(transition.rule))
             if any((transition.id, receiver) not in there for receiver in receivers):
                 metric = _number_of(transition, window, judged.get(transition.fingerprint))
                 by_rule.setdefault(transition.rule, []).append(Change(transition, metric))
         rows: list[tuple[Notification, str]] = []
         for name, changes in by_rule.items():
-            rule = self._rules[name]
+            rule = self._rule(name)
             for note in compose(self._store, self._settings, self._thresholds, rule, changes):
                 rows += [(note, one) for one in self._receivers(rule) if (note.id, one) not in there]
         if rows:
             token = _token("outbox", window, (f"{note.id}/{receiver}" for note, receiver in rows))
             self._store.insert("outbox_raw", outbox.outbox_table(rows, self._clock.now()), token=token)
+
+    def _rule(self, name: str) -> Rule:
+        return self._rules.get(name) or self._gone[name]
 
     def _receivers(self, rule: Rule) -> tuple[str, ...]:
         return rule.receivers or self._everyone

@@ -109,6 +109,12 @@ def horizon(rule: Rule, window: Window) -> datetime:
     return window.end - rule.no_data_after - 2 * window.size
 
 
+def ended(rule: Rule) -> Rule:
+    """Return ``rule`` as one that has no number any more and does not wait for any: what is open of it resolves."""
+    resolve = {"no_data": Silence.RESOLVE, "error": Silence.RESOLVE, "no_data_after": timedelta(0)}
+    return rule.model_copy(update=resolve)
+
+
 def left_out(rules: Sequence[Rule], metrics: Sequence[WindowMetric], history: History) -> dict[str, int]:
     """Return rule -> how many series of a window are over its ``max_instances`` and not looked at."""
     kinds = by_kind(metrics, rules)

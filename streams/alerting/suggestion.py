@@ -100,7 +100,8 @@ def suggest(
     def count(place: int) -> int:
         if place not in counts:
             found = fired(_at(rule, thresholds[place]), looks, windows, since, until)
-            counts[place] = np.bincount([(one.began - since) // DAY for one in found], minlength=days)[:days]
+            opened = [-(-(one.began - since) // DAY) - 1 for one in found]
+            counts[place] = np.bincount(opened, minlength=days)
         return int(counts[place].sum())
 
     # An alert takes a number at least, so that candidates with few numbers beyond them are of no interest.

@@ -93,7 +93,7 @@ def plain(metric: WindowMetric) -> tuple[Any, ...]:
 
 
 def run(config: Path, *arguments: str) -> tuple[int, str, str]:
-    found = CliRunner().invoke(main, ["-c", str(config), "rules", *arguments])
+    found = CliRunner().invoke(main, ["-c", str(config), "rules", *arguments], catch_exceptions=False)
     return found.exit_code, found.stdout, found.stderr
 
 
@@ -131,7 +131,7 @@ def test_a_back_test_says_what_live_alerting_did(store: ClickHouseStore, tmp_pat
     )
     clock = ManualClock(START)
     alerting = Alerting(load(config, {}), store, {}, clock)
-    for each, at in published(hours=120, every=40):
+    for each, at in published(hours=72, every=24):
         clock.advance(at - clock.now())
         store.insert("window_metrics_raw", each.metric_rows(at), token=f"metrics {each.token}")
         alerting.decide(each.window, each.metrics)
