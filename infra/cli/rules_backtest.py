@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from inferwatch.infra.cli.options import configuration
+from inferwatch.infra.cli.progress import shown
 from inferwatch.infra.cli.reference import Instant
 from inferwatch.infra.cli.report import opened
 from inferwatch.infra.cli.rule_settings import settings_with_rules
@@ -65,7 +66,8 @@ def backtest(
     with opened(configuration().settings) as store:
         start, end, first = period(store, since, until)
         back = lookback(rules, settings.windows)
-        report = run(rules, recorded(store, rules, start - back, end), settings.windows, start, end)
+        looks = shown(recorded(store, rules, start - back, end), start - back, end)
+        report = run(rules, looks, settings.windows, start, end)
     if fmt == "json":
         click.echo(_json(report, rules))
         return

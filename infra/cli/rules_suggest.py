@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inferwatch.infra.cli.options import configuration
+from inferwatch.infra.cli.progress import busy, shown
 from inferwatch.infra.cli.reference import Instant
 from inferwatch.infra.cli.report import opened
 from inferwatch.infra.cli.rule_settings import settings_with_rules
@@ -62,6 +63,8 @@ def suggest(
     except ValueError as error:
         raise Misconfigured(f"--alerts {error}") from error
     _check_metric(settings, metric)
+    if group_by is not None and group_by not in (known := settings.segments.dimensions):
+        raise Misconfigured(f"--group-by must be in segments.dimensions ({', '.join(known)}), got {group_by!r}")
     if rule is not None:
         asked = chosen(settings.active_rules, [rule])[0]
         if asked.metric != metric:
@@ -77,13 +80,15 @@ def suggest(
     present = [one for one in settings.active_rules if one.metric == metric]
     with opened(configuration().settings) as store:
         start, end, _ = period(store, since, until)
+        history = end - start
+        if history < every:
+            raise Permanent(_too_short(history, every))
         rules = [asked, *present]
-        looks = list(recorded(store, rules, start - lookback(rules, settings.windows), end))
-    history = end - start
-    if history < every:
-        raise Permanent(_too_short(history, every))
+        past = start - lookback(rules, settings.windows)
+        looks = list(shown(recorded(store, rules, past, end), past, end))
     try:
-        found = find(asked, looks, settings.windows, start, end, every)
+        with busy("trying thresholds"):
+            found = find(asked, looks, settings.windows, start, end, every)
     except NoNumbers as error:
         where = f" of {', '.join(applications)}" if applications else ""
         raise Permanent(f"{error}{where} in the last {history / timedelta(days=1):.1f} days") from error

@@ -255,6 +255,11 @@ def test_a_threshold_is_suggested_beside_what_the_present_one_gives(alone: Path)
     [
         (["error.rate", "--alerts", "1 per 60d"], 1, "28.0 days of history are too short for one alert in 60 days"),
         (["error.rate", "--alerts", "often"], 2, "--alerts must be a number of false alarms per duration"),
+        (
+            ["error.rate", "--alerts", "1 per 1d", "--group-by", "tenant"],
+            2,
+            "--group-by must be in segments.dimensions",
+        ),
         (["eror.rate", "--alerts", "1 per 1d"], 2, "did you mean 'error.rate'?"),
         (["toxicity.output.rate", "--alerts", "1 per 1d"], 1, "no window has a number of toxicity.output.rate"),
         (["latency_ms.p95", "--alerts", "1 per 1d", "--rule", "errors"], 2, "--rule errors is about error.rate"),
