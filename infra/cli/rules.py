@@ -57,11 +57,12 @@ def check(file: Path | None, store: bool, secrets: bool) -> None:
 
 
 def _line(rule: Rule, settings: Settings) -> str:
+    from inferwatch.streams.alerting.wording import condition
+
     scope = ", ".join(rule.applications) or "every application"
     by = f" by {rule.group_by[0]}" if rule.group_by else ""
     to = ", ".join(rule.receivers) or ", ".join(one.name for one in settings.receivers) or "nobody"
-    allowed = f" (false alarms: {rule.false_alarms})" if rule.false_alarms else ""
-    return f"{rule.name}: {rule.metric} {rule.when}{allowed} for {rule.hold}{by}, {scope}; {rule.severity} to {to}"
+    return f"{rule.name}: {rule.metric} {condition(rule)}{by}, {scope}; {rule.severity} to {to}"
 
 
 def _doubts(settings: Settings) -> Sequence[str]:
