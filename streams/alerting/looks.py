@@ -25,19 +25,13 @@ class Look:
 
 
 def in_order(looks: Iterable[Look]) -> list[Look]:
-    """Return ``looks`` as they came: windows by their times, each revision after what was there when it was made.
+    """Return ``looks`` as they came, each revision of a window after those before it, whatever the clocks said.
 
-    Windows are closed in the order of event time whatever the clocks say, and a revision comes after the window and the
-    revisions before it.
+    A window may be seen for the first time long after later ones: where all of its rows came late.
     """
-    sorted_looks = sorted(looks, key=lambda one: (one.revision > 0, one.window, one.revision))
+    seen: dict[Window, datetime] = {}
     found: list[Look] = []
-    latest: datetime | None = None
-    of_window: dict[Window, datetime] = {}
-    for one in sorted_looks:
-        before = of_window.get(one.window) if one.revision else latest
-        seen = one.seen if before is None else max(one.seen, before)
-        of_window[one.window] = seen
-        latest = latest if one.revision else seen
-        found.append(replace(one, seen=seen))
+    for one in sorted(looks, key=lambda one: (one.window, one.revision)):
+        seen[one.window] = max(one.seen, seen.get(one.window, one.seen))
+        found.append(replace(one, seen=seen[one.window]))
     return sorted(found, key=lambda one: (one.seen, one.revision > 0, one.window, one.revision))
