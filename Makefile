@@ -10,7 +10,7 @@ VENV   := .venv
 RUN    := $(VENV)/bin/python
 ARGS   ?=
 
-.PHONY: demo test lint format bench bench-drift bench-quality soak chaos lock clean setup
+.PHONY: demo test lint format bench bench-drift bench-quality bench-alerts soak chaos lock clean setup
 
 demo: setup
 	$(VENV)/bin/inferwatch demo $(ARGS)
@@ -39,6 +39,10 @@ bench-drift: setup
 # ARGS="--data FOLDER" where the data are elsewhere.
 bench-quality: setup
 	$(RUN) -W ignore -m tests.bench.quality $(ARGS)
+
+# Alerts: live against tests and back-tests, 10,000 instances, delivery under faults. Ten minutes.
+bench-alerts: setup
+	$(RUN) -W ignore -m tests.bench.alerts $(ARGS)
 
 # Half an hour of steady load on one worker; ARGS="--minutes 5" for less.
 soak: setup

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-INTERVAL = 0.0005
+INTERVAL = 0.0001
 """Seconds; a thread that waits for the lock gets it after so long."""
 
 

@@ -45,6 +45,10 @@ class KafkaSettings(Section):
     ssl_certfile: str | None = None
     ssl_keyfile: str | None = None
     batch_records: Positive = Field(default=1024, description="Most records scored and inserted together.")
+    batch_bytes: Positive = Field(
+        default=768 * 1024,
+        description="A batch with more bytes of records than this is cut into several of about one size.",
+    )
     batch_wait: Duration = Field(default=timedelta(milliseconds=500), description="Longest wait to fill a batch.")
     session_timeout: Duration = timedelta(seconds=45)
     max_poll_interval: Duration = timedelta(minutes=10)

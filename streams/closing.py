@@ -122,6 +122,7 @@ class Closer:
         self._arrivals = Arrivals(self._store)
         self._due: set[Window] | None = None
         self._revised_at: float | None = None
+        self._looked_up_to: datetime | None = None
         self._passed: datetime | None = None
 
     def tick(self) -> list[Window]:
@@ -142,13 +143,18 @@ class Closer:
             self.watermark = mark if self.watermark is None else max(mark, self.watermark)
         if self.watermark is None:
             return []
+        now = self._clock.monotonic()
+        revising = self._revised_at is None or now - self._revised_at >= REVISION_SCAN.total_seconds()
+        place = floor(self.watermark, self._windows.step)
+        if place == self._looked_up_to and not revising:
+            return []
         last = self._last_closed()
         due = self._touched(self.watermark, last)
-        ahead = [window for window in due if last is None or window.start > last]
-        closed = self._close(ahead[:WINDOWS_A_TICK], last)
-        self._let_pass(min([self.watermark, *(one.end - self._windows.step for one in ahead[WINDOWS_A_TICK:])]))
-        now = self._clock.monotonic()
-        if self._revised_at is None or now - self._revised_at >= REVISION_SCAN.total_seconds():
+        fresh = [window for window in due if last is None or window.start > last]
+        closed = self._close(fresh[:WINDOWS_A_TICK], last)
+        self._let_pass(min([self.watermark, *(one.end - self._windows.step for one in fresh[WINDOWS_A_TICK:])]))
+        self._looked_up_to = place if len(fresh) <= WINDOWS_A_TICK else None
+        if revising:
             self._revised_at = now
             oldest = self.watermark - self._windows.revise_for
             late = [window for window in due if last is not None and window.start <= last]

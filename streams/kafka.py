@@ -152,8 +152,8 @@ class _App(faust.App):
 class KafkaStream(Generic[P]):
     """Feeds every record of the topic to ``handler``, at least once, in batches, in order within a partition.
 
-    Three batches are in work at most: two are being scored, so that one's texts are read while the other's are
-    encoded, and the one before them is being stored. When storing
+    Three batches are in work at most, or what came in one of them where its records are large: two are being scored, so
+    that one's texts are read while the other's are encoded, and the one before them is being stored. When storing
     fails with a Retryable error the same batch is tried again, with growing pauses, for as long as it takes;
     meanwhile nothing more is taken, Faust's buffer fills to its bound and fetching stops, while heartbeats go on.
     Any other error stops the stream with that error, and nothing of the batch is acknowledged.
@@ -283,10 +283,11 @@ class KafkaStream(Generic[P]):
         async for events in stream.noack_take(self._settings.batch_records, within=within):
             if self._stopping or self._failure is not None:
                 return
-            # A task of its own: Faust may cancel this loop in a rebalance, and the batch must still be stored.
-            self._last = asyncio.create_task(self._handle(events, self._last))
-            unfinished = [*(task for task in unfinished if not task.done()), self._last]
-            if len(unfinished) > SCORING:
+            # Tasks of their own, at once: Faust may cancel this loop in a rebalance, and what it took must be stored.
+            for batch in cut(events, [len(event.message.value or b"") for event in events], self._settings.batch_bytes):
+                self._last = asyncio.create_task(self._handle(batch, self._last))
+                unfinished.append(self._last)
+            while len(unfinished := [task for task in unfinished if not task.done()]) > SCORING:
                 await asyncio.wait({unfinished[0]})
 
     async def _handle(self, events: Sequence[_Event], before: asyncio.Task[None] | None) -> None:
@@ -366,6 +367,27 @@ class KafkaStream(Generic[P]):
     async def _send(self, key: bytes | None, value: bytes | None, headers: dict[str, str]) -> None:
         encoded = [(name, text.encode()) for name, text in headers.items()]
         await (await self._dead_letters.send(key=key, value=value, headers=encoded))
+
+
+def cut(events: Sequence[T], sizes: Sequence[int], limit: int) -> list[Sequence[T]]:
+    """Return ``events`` in as few runs of about one size as keep each at ``limit`` bytes or little more.
+
+    The encoder waits until the first batch's texts are read: of long ones, a thousand take a second.
+
+    >>> cut("abcdef", [1, 1, 1, 1, 1, 1], 4)
+    ['abc', 'def']
+    """
+    if sum(sizes) <= limit:
+        return [events]
+    share = sum(sizes) / -(-sum(sizes) // limit)
+    runs: list[Sequence[T]] = []
+    first, held = 0, 0
+    for place, size in enumerate(sizes, 1):
+        held += size
+        if held >= share or place == len(sizes):
+            runs.append(events[first:place])
+            first, held = place, 0
+    return runs
 
 
 def _record(event: _Event) -> RawRecord:

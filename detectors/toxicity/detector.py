@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from inferwatch.detectors.toxicity.features import MOST_WORDS, Reading
 from inferwatch.detectors.toxicity.model import Blend, inputs
 from inferwatch.detectors.toxicity.obfuscation import cleaned
 from inferwatch.detectors.toxicity.occlusion import driving_words
-from inferwatch.detectors.toxicity.units import in_context, units
+from inferwatch.detectors.toxicity.units import in_context, says_something, units
 from inferwatch.schemas.scores import Evidence
 
 # Below this a stretch is not worth showing to a person.
@@ -75,10 +76,17 @@ class Toxicity(Detector):
         )
 
     def _plan(self, text: str) -> Plan:
-        found = []
-        for start, end in units(text) if text.strip() else ():
-            read, words = cleaned(text[start:end])
-            found.append(Stretch((start, end), read, words[:MOST_WORDS]))
+        if not text.strip():
+            return Plan(text, ())
+        whole, *sentences = units(text)
+        parts = [Stretch((start, end), *cleaned(text[start:end])) for start, end in sentences]
+        if parts and all(one.read == text[slice(*one.span)] for one in parts):
+            # No word goes on from one sentence into the next, so the whole is not read again.
+            found = [Stretch(whole, text, list(chain.from_iterable(one.words for one in parts)))]
+        else:
+            found = [Stretch(whole, *cleaned(text))]
+        found += [one for one in parts if says_something(one.span)]
+        found = [one._replace(words=one.words[:MOST_WORDS]) for one in found]
         if len(found) > 1:
             doubtful = self.model.suspicious(Reading.of_words([one.words for one in found[1:]]))
             found = [found[0], *(found[place + 1] for place in np.flatnonzero(doubtful))]

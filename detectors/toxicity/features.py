@@ -23,6 +23,19 @@ PATTERNS = _CLASSES + 2 * _CLASSES * _CLASSES
 """Length of ``Reading.patterns``."""
 
 U32 = npt.NDArray[np.uint32]
+
+
+class _Codes(dict[str, int]):
+    """The hash of a word, and its class above the low 32 bits; most words come back, and are looked up."""
+
+    def __missing__(self, word: str) -> int:
+        if len(self) >= 1 << 16:
+            self.clear()
+        code = self[word] = CLASS_OF.get(word, 0) << 32 | crc32(word.encode())
+        return code
+
+
+_CODES = _Codes()
 _STEP = np.uint32(0x9E3779B1)
 _MASK = np.uint32(BUCKETS - 1)
 _IDENTITY = np.uint32(CLASSES.index("identity") + 1)
@@ -55,10 +68,10 @@ class Reading:
     def of_words(cls, found: Sequence[Sequence[str]]) -> Reading:
         """Read texts that are cut into words already."""
         flat = list(chain.from_iterable(found))
-        get = CLASS_OF.get
+        codes = np.fromiter(map(_CODES.__getitem__, flat), np.uint64, len(flat))
         return cls(
-            np.fromiter((crc32(word.encode()) for word in flat), np.uint32, len(flat)),
-            np.fromiter((get(word, 0) for word in flat), np.uint8, len(flat)),
+            codes.astype(np.uint32),
+            (codes >> np.uint64(32)).astype(np.uint8),
             np.repeat(np.arange(len(found)), [len(one) for one in found]),
             "\n".join(f" {' '.join(one)} " for one in found).encode("ascii", "replace"),
             len(found),

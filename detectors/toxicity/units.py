@@ -17,17 +17,22 @@ _OWN_SHARE = 0.7
 
 
 def units(text: str) -> list[Span]:
-    """Return the ranges to score: the whole text first, then its sentences if it is over 300 characters.
+    """Return the ranges to read: the whole text first, then its sentences if it is over 300 characters.
 
     One insult in a long polite answer disappears in the vector of the whole; sentences find it. Short texts are
-    not cut, because every sentence costs an encoder pass; stretches under 12 characters ("7.") say nothing.
+    not cut, because every sentence costs an encoder pass. Nothing but white space lies outside of the sentences.
     """
     spans = [(0, len(text))]
     if len(text) > LONG_CHARS:
         sentences = split_sentences(text, MAX_SENTENCES)
         if len(sentences) > 1:
-            spans += [(start, end) for start, end in sentences if end - start >= _SHORTEST]
+            spans += sentences
     return spans
+
+
+def says_something(span: Span) -> bool:
+    """Return whether a sentence is long enough to be scored: under 12 characters ("7.") it is not."""
+    return span[1] - span[0] >= _SHORTEST
 
 
 def in_context(logits: F32, counts: Sequence[int]) -> F32:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from math import inf
 from uuid import uuid4
@@ -89,6 +89,7 @@ class Alerting:
         self._closed_until: dict[str, float] = {}
         self._failures: dict[str, int] = {}
         self._horizon: datetime | None = None
+        self._over: Set[str] = frozenset()
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -123,8 +124,10 @@ class Alerting:
         known = history.load(self._store, [*self._rules, *self._gone], window.end)
         verdicts = evaluate(rules, window, metrics, known, StoredPast(self._store, rules))
         verdicts += evaluate(gone, window, (), known, StoredPast(self._store, gone)) if gone else []
-        for name, series in left_out(rules, metrics, known).items():
-            logger.warning("rule %s: %d series of %s are over its max_instances", name, series, window)
+        over = left_out(rules, metrics, known)
+        for name in sorted(over.keys() - self._over):
+            logger.warning("rule %s: %d series are over its max_instances and not looked at", name, over[name])
+        self._over = over.keys()
         judged = {verdict.fingerprint: verdict.metric for verdict in verdicts if verdict.metric is not None}
         fresh = [transition for verdict in verdicts for transition in verdict.transitions]
         if fresh:

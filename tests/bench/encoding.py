@@ -24,7 +24,7 @@ BACKENDS: dict[str, dict[str, Any]] = {
 STATIC: dict[str, Any] = {
     "encoder": BACKENDS["static"],
     "detectors": {"enabled": []},
-    "kafka": {"batch_records": 2048},
+    "kafka": {"batch_records": 2048, "batch_bytes": 2**22},
 }
 """The settings of the static tier: no detector with weights of another encoder, and fewer, larger inserts."""
 

@@ -495,3 +495,16 @@ CREATE OR REPLACE VIEW watch.alerts ON CLUSTER `main` AS SELECT * FROM watch.ale
 
 ALTER TABLE watch.windows_raw ON CLUSTER `main` ADD COLUMN IF NOT EXISTS passed DateTime64(3, 'UTC');
 
+ALTER TABLE watch.inferences_raw ON CLUSTER `main`
+    ADD INDEX IF NOT EXISTS by_offset offset TYPE minmax GRANULARITY 1;
+
+CREATE OR REPLACE VIEW watch.dead_letters ON CLUSTER `main` AS
+SELECT * FROM watch.dead_letters_raw FINAL
+WHERE reason != 'duplicate_id' OR (topic, partition, offset) NOT IN (
+    SELECT topic, partition, offset FROM watch.inferences_raw
+    WHERE (topic, partition, offset) IN (
+        SELECT topic, partition, offset FROM watch.dead_letters_raw WHERE reason = 'duplicate_id'
+    )
+)
+SETTINGS do_not_merge_across_partitions_select_final = 1;
+

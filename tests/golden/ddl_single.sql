@@ -495,3 +495,16 @@ CREATE OR REPLACE VIEW inferwatch.alerts  AS SELECT * FROM inferwatch.alerts_raw
 
 ALTER TABLE inferwatch.windows_raw  ADD COLUMN IF NOT EXISTS passed DateTime64(3, 'UTC');
 
+ALTER TABLE inferwatch.inferences_raw 
+    ADD INDEX IF NOT EXISTS by_offset offset TYPE minmax GRANULARITY 1;
+
+CREATE OR REPLACE VIEW inferwatch.dead_letters  AS
+SELECT * FROM inferwatch.dead_letters_raw FINAL
+WHERE reason != 'duplicate_id' OR (topic, partition, offset) NOT IN (
+    SELECT topic, partition, offset FROM inferwatch.inferences_raw
+    WHERE (topic, partition, offset) IN (
+        SELECT topic, partition, offset FROM inferwatch.dead_letters_raw WHERE reason = 'duplicate_id'
+    )
+)
+SETTINGS do_not_merge_across_partitions_select_final = 1;
+

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from inferwatch.infra.clickhouse.store import ClickHouseStore
@@ -112,6 +113,40 @@ def test_the_same_id_twice_keeps_the_first(
         pipeline.commit(pipeline.prepare([one]))
     assert store.query("SELECT output FROM inferences WHERE id = 'twin'").to_pylist() == [{"output": "first"}]
     assert reasons(store) == {2: "duplicate_id"}
+
+
+class Slow:
+    """A store whose inserts arrive when they are told to; a killed worker's own last ones do as well."""
+
+    def __init__(self, store: ClickHouseStore) -> None:
+        self._store = store
+        self._sent: list[tuple[str, pa.Table, str]] = []
+
+    def query(self, sql: str, parameters: Any = None) -> pa.Table:
+        return self._store.query(sql, parameters)
+
+    def insert(self, table: str, rows: pa.Table, *, token: str) -> None:
+        self._sent.append((table, rows, token))
+
+    def arrive(self) -> None:
+        for table, rows, token in self._sent:
+            self._store.insert(table, rows, token=token)
+
+
+@pytest.mark.parametrize("killed", [0, 1])
+def test_an_insert_that_arrives_after_its_successor_gave_the_record_up_leaves_one_row_and_no_dead_letter(
+    store: ClickHouseStore, build: Any, record: Any, killed: int
+) -> None:
+    copies = [record(0, minute=5, id="twin"), record(1, minute=5, id="twin")]
+    slow = Slow(store)
+    dying, living = build(slow), build(store)
+    dying.commit(dying.prepare([copies[killed]]))
+    living.commit(living.prepare([copies[1 - killed]]))
+    living.commit(living.prepare([copies[killed]]))
+    assert reasons(store) == {killed: "duplicate_id"}
+    slow.arrive()
+    assert ids(store) == ["twin"]
+    assert reasons(store) == {}
 
 
 def test_the_same_id_beyond_the_horizon_is_another_record_however_batches_are_cut(
