@@ -18,9 +18,11 @@ from click.testing import CliRunner
 from pydantic import SecretStr
 
 from inferwatch.infra.cli import main
+from inferwatch.infra.cli.report import opened
 from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
 from inferwatch.infra.configuration import load
 from inferwatch.schemas.clock import ManualClock
+from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.metrics import WindowMetric, wilson
 from inferwatch.schemas.settings import StoreSettings
 from inferwatch.schemas.windows import SeriesKey, Window
@@ -216,22 +218,17 @@ def test_the_running_service_is_asked_where_it_holds_the_store(
     """The store stays open here as the service has it; the command cannot open it, and reads by SQL over HTTP."""
     settings = load(configured, {})
     direct = list(recorded(store, settings.rules, START, START + DAYS * 24 * HOUR))
-    from inferwatch.infra.cli import report, rules_backtest
 
-    opened = report.open_store
-
-    def refused(wanted: Any, **options: Any) -> ClickHouseStore:
-        from inferwatch.schemas.errors import Misconfigured
-
+    def refused(wanted: StoreSettings, **options: Any) -> ClickHouseStore:
         if wanted.embedded:
             raise Misconfigured("another process holds the folder")
-        return opened(wanted, **options)
+        return open_store(wanted, **options)
 
     for endpoint in serve(store, settings):
         monkeypatch.setattr("inferwatch.infra.clickhouse.store.open_store", refused)
         with configured.open("a") as file:
             file.write(f"web: {{port: {endpoint.port}}}\n")
-        with rules_backtest.opened(load(configured, {})) as service:
+        with opened(load(configured, {})) as service:
             through = list(recorded(service, settings.rules, START, START + DAYS * 24 * HOUR))
         code, out, err = run(configured, "backtest", "--since", "60d")
     assert code == 0, err
