@@ -214,9 +214,19 @@ def _gap(counts: dict[int, Counts], chosen: int) -> int | None:
 
 
 def _interval(counts: npt.NDArray[Any], thresholds: Sequence[float], wanted: float) -> tuple[float, float]:
-    """Return the central 95 % of the thresholds that would be chosen had the days been drawn anew."""
-    draws = np.random.default_rng(0).multinomial(counts.shape[1], np.full(counts.shape[1], 1 / counts.shape[1]), DRAWS)
-    within = np.minimum.accumulate(counts @ draws.T <= wanted, axis=0)
-    places = np.maximum(within.sum(axis=0) - 1, 0)
-    chosen = np.sort(np.array(thresholds)[places])
-    return float(chosen[int(0.025 * (DRAWS - 1))]), float(chosen[int(np.ceil(0.975 * (DRAWS - 1)))])
+    """Return the central 95 % of the thresholds that would be found had the days been drawn anew.
+
+    Between two candidates the threshold is taken to change as the count of alerts does.
+    """
+    days = counts.shape[1]
+    draws = np.random.default_rng(0).multinomial(days, np.full(days, 1 / days), DRAWS)
+    drawn = counts @ draws.T
+    within = np.minimum.accumulate(drawn <= wanted, axis=0)
+    last = np.maximum(within.sum(axis=0) - 1, 0)
+    following = np.minimum(last + 1, len(thresholds) - 1)
+    at, every = np.array(thresholds), np.arange(DRAWS)
+    fewer, more = drawn[last, every], drawn[following, every]
+    share = np.where(more > wanted, (wanted - fewer) / np.maximum(more - fewer, 1), 0.0)
+    found = at[last] + share * (at[following] - at[last])
+    low, high = np.quantile(found, (0.025, 0.975))
+    return float(low), float(high)
