@@ -9,7 +9,7 @@ from inferwatch.schemas.baselines import CANARY
 from inferwatch.schemas.columns import is_mix, resolve
 from inferwatch.schemas.feedback import KINDS
 from inferwatch.schemas.rules import BLIND, OF_DRIFT
-from inferwatch.schemas.settings import DetectorSettings
+from inferwatch.schemas.settings import DetectorSettings, Settings
 
 GROUP = "inferwatch.detectors"
 
@@ -78,3 +78,13 @@ def column_metrics(score_names: Iterable[str], drift_fields: Sequence[str], drif
     """Return the names of the drift of columns; there are none without fields, which have the references."""
     columns = resolve(drift_columns, sorted(score_names)) if drift_fields else ()
     return [f"drift.{column}.{part}" for column in columns for part in (OF_A_MIX if is_mix(column) else OF_DRIFT)]
+
+
+def known_metrics(settings: Settings) -> list[str]:
+    """Return every metric name a window can have under ``settings``.
+
+    Raises:
+        ImportError: a plug-in's module cannot be imported.
+    """
+    names = list(enabled_scores(settings.detectors))
+    return metrics(names, settings.drift.fields) + column_metrics(names, settings.drift.fields, settings.drift.columns)

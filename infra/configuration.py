@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from inferwatch.infra import catalogue
+from inferwatch.infra import catalogue, reach
 from inferwatch.infra.expectations import (
     choices_of,
     expected,
@@ -30,12 +30,14 @@ from inferwatch.schemas.columns import NUMBERS, SCORES, VALUES, is_mix
 from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.hub import HubModelSettings
 from inferwatch.schemas.judge import JudgeSettings
-from inferwatch.schemas.rules import RECURRENCE
-from inferwatch.schemas.settings import DetectorSettings, DriftSettings, Settings
+from inferwatch.schemas.rules import RECURRENCE, Rule
+from inferwatch.schemas.settings import DetectorSettings, DriftSettings, Section, Settings, WindowSettings
 
 SHORT = {"INFERWATCH_KAFKA": ("kafka", "bootstrap_servers"), "INFERWATCH_STORE": ("store", "dsn")}
 PREFIX = "INFERWATCH__"
 MASKED = "**********"
+RULES = ("rules", "routing")
+"""What decides and routes alerts: may be in a file of its own, and changes while the service runs."""
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
@@ -51,14 +53,26 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     return check(path, environ)[0]
 
 
-def check(path: Path | None, environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
-    """As ``load``; also return warnings, in the same form: what is allowed but hardly meant."""
+def check(
+    path: Path | None, environ: Mapping[str, str], *, base: Path | None = None, secrets: bool = True
+) -> tuple[Settings, list[str]]:
+    """As ``load``; also return warnings, in the same form: what is allowed but hardly meant.
+
+    Args:
+        path: the file.
+        environ: the environment.
+        base: if ``path`` holds nothing but rules, the file that everything else is taken from.
+        secrets: read the files that hold secrets; without it, a secret that has one is a row of stars.
+    """
     reading = _Reading(str(path) if path else "")
     if path is not None:
         reading.read_file(path)
+        if base is not None and set(reading.data) <= set(RULES):
+            reading.put_over(base)
+            path = base
     if not reading.faults:
         reading.read_environment(environ)
-        reading.read_secret_files(path.parent if path else Path())
+        reading.read_secret_files(path.parent if path else Path(), read=secrets)
     settings = reading.validate()
     if settings is None:
         raise Misconfigured("\n".join(reading.messages()))
@@ -104,6 +118,17 @@ class _Reading:
         elif document.data is not None:
             self.faults.append(((), f"must be a mapping of sections, got {_kind(document.data)}"))
 
+    def put_over(self, base: Path) -> None:
+        """Take what is not in this file from ``base``; of its rules, nothing."""
+        below = _Reading(str(base))
+        below.read_file(base)
+        below.data = {name: value for name, value in below.data.items() if name not in RULES}
+        self.data = below.data | self.data
+        self.origins = {place: at for place, at in below.origins.items() if place[:1] and place[0] not in RULES} | (
+            self.origins
+        )
+        self.faults += below.faults
+
     def read_environment(self, environ: Mapping[str, str]) -> None:
         for name, text in sorted(environ.items()):
             if name in SHORT:
@@ -137,7 +162,7 @@ class _Reading:
             del self.origins[known]
         self.origins[place] = name
 
-    def read_secret_files(self, folder: Path) -> None:
+    def read_secret_files(self, folder: Path, *, read: bool = True) -> None:
         """Replace every ``x_file`` of a secret ``x`` by the file's content; relative paths start at ``folder``."""
         for place, section, model in list(sections(Settings, self.data, ())):
             for name, info in model.model_fields.items():
@@ -150,6 +175,8 @@ class _Reading:
                     self.faults.append(((*place, key), f"is given besides {name}; give one of the two"))
                     continue
                 section[name] = MASKED
+                if not read:
+                    continue
                 try:
                     section[name] = (folder / Path(str(path)).expanduser()).read_text("utf-8").rstrip("\r\n")
                 except OSError as error:
@@ -304,6 +331,8 @@ class _Reading:
             text = f"must be a metric of a window, got {metric!r}{_meant(metric, metrics + drifting)}"
             text += f"; known: {', '.join(metrics + columns)}"
             self.faults.append(((*place, "metric"), text))
+        else:
+            self._check_reach(place, rule)
         named = self.data.get("receivers")
         receivers = [str(one.get("name")) for one in named if isinstance(one, dict)] if isinstance(named, list) else []
         for i, name in enumerate(_texts(rule, "receivers", ())):
@@ -318,6 +347,17 @@ class _Reading:
                     f"must be in segments.dimensions ({', '.join(dimensions)}), got {name!r}{_meant(name, dimensions)}"
                 )
                 self.faults.append(((*place, "group_by", i), text))
+
+    def _check_reach(self, place: Place, rule: dict[str, Any]) -> None:
+        """What the parts of a rule say together; each of them alone has been found right, or is named already."""
+        try:
+            known = Rule.model_validate(rule)
+        except ValidationError:
+            return
+        drift = _section(DriftSettings, self.data.get("drift"))
+        windows = _section(WindowSettings, self.data.get("windows"))
+        if isinstance(drift, DriftSettings) and isinstance(windows, WindowSettings):
+            self.faults += [((*place, key), text) for key, text in reach.faults(known, drift, windows)]
 
     def _check_unique(self, kind: str) -> None:
         items = self.data.get(kind)
@@ -357,6 +397,14 @@ def _described(detectors: Any) -> dict[tuple[str, str], Mapping[str, float] | No
             except ValidationError:
                 found[kind, str(name)] = None
     return found
+
+
+def _section(model: type[Section], given: Any) -> Section | None:
+    """Return one section of the file; None where it is wrong, which is said elsewhere."""
+    try:
+        return model.model_validate({} if given is None else given)
+    except ValidationError:
+        return None
 
 
 def _dotted(place: Place) -> str:

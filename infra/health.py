@@ -36,11 +36,20 @@ class Health:
         self._clock = clock
         self._loops: dict[str, Signs] = {}
         self._seen: dict[str, tuple[Hashable, float]] = {}
+        self._notes: dict[str, Callable[[], str]] = {}
 
     def watch(self, loop: str, signs: Signs) -> None:
         """Watch ``loop`` from now on. ``signs`` must not block."""
         self._loops[loop] = signs
         self._seen[loop] = (signs(), self._clock.monotonic())
+
+    def note(self, about: str, read: Callable[[], str]) -> None:
+        """Show what ``read`` says beside the loops; it is no reason to restart the process, and must not block."""
+        self._notes[about] = read
+
+    def notes(self) -> dict[str, str]:
+        """Return what it is about -> ``ok`` or what somebody should know."""
+        return {about: read() for about, read in self._notes.items()}
 
     def look(self) -> dict[str, float]:
         """Return loop -> seconds since something moved; 0 for one without work."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from inferwatch.detectors.base import Encoder
 from inferwatch.infra.health import Health, Readiness
+from inferwatch.infra.reload import RulesFile
 from inferwatch.infra.telemetry import Reading, Telemetry
 from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.settings import MonitoringSettings
@@ -74,6 +75,12 @@ class Monitor:
             return None if mark is None or not owner() else (self._clock.now() - mark).total_seconds()
 
         self.telemetry.sample(names.WATERMARK, delay)
+
+    def read_rules(self, file: RulesFile) -> None:
+        """Read whether the rules in force are those of the configuration file."""
+        self.telemetry.sample(names.RULES_CURRENT, lambda: float(file.current))
+        self.telemetry.sample(names.RELOADS, lambda: _labelled(file.attempts))
+        self.health.note("rules", file.report)
 
     async def look(self) -> None:
         """Look for signs of life and ask for the lag; to be called every ``LOOK_SECONDS``. Never raises."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -26,6 +27,7 @@ from inferwatch.infra.configured_detectors import configured
 from inferwatch.infra.extents import KafkaExtents
 from inferwatch.infra.local.broker import DATA, LocalKafka
 from inferwatch.infra.monitoring import LOOK_SECONDS, Monitor
+from inferwatch.infra.reload import RulesFile
 from inferwatch.infra.repeating import Repeating
 from inferwatch.infra.telemetry import Telemetry
 from inferwatch.infra.topics import ensure_topics
@@ -147,6 +149,7 @@ async def run_worker(
     ready: Callable[[str], None] | None = None,
     models: Models = load_models,
     clock: Clock | None = None,
+    rules: RulesFile | None = None,
 ) -> None:
     """Consume, score, store, close windows and send alerts until SIGTERM or SIGINT; then drain and leave.
 
@@ -157,6 +160,7 @@ async def run_worker(
             and metrics (empty where ``monitoring.port`` is null).
         models: makes encoder and detectors.
         clock: the machine's, when None.
+        rules: the file that changed rules come from while this runs; SIGHUP reads it. None: they stay as they are.
 
     Raises:
         Misconfigured: something in ``settings`` cannot work.
@@ -177,20 +181,28 @@ async def run_worker(
         monitor = Monitor(settings.monitoring, parts.store, clock, parts.telemetry, stream)
         monitor.read_encoder(parts.encoder)
         monitor.read_closer(parts.closer, lambda: CLOSING_PARTITION in stream.partitions())
+        file = rules or RulesFile(None, {}, settings, clock)
+        file.feed(settings, parts.alerting.use)
+        monitor.read_rules(file)
+        # In a terminal that is closed, the process ends as any other does.
+        if rules is not None and not os.isatty(0):
+            loop.add_signal_handler(signal.SIGHUP, file.ask)
         address = await _listen_to_probes(monitor, settings, stack)
         if serve:
             app = create_app(
                 settings,
                 parts.store,
-                status=_status(stream, parts),
+                status=_status(stream, parts, file),
                 monitor=monitor,
                 clock=clock,
                 thresholds=parts.thresholds,
+                rules=lambda: parts.alerting.rules,
             )
             await _listen(app, "web", settings.web.host, settings.web.port, stack)
             address = settings.web.url
 
         async def close_windows() -> None:
+            await asyncio.to_thread(file.look)
             if CLOSING_PARTITION in stream.partitions():
                 await asyncio.to_thread(parts.closer.tick)
             else:
@@ -220,7 +232,9 @@ async def run_worker(
         await stream.run(stop)
 
 
-async def run_up(settings: Settings, *, ready: Callable[[str], None] | None = None) -> None:
+async def run_up(
+    settings: Settings, *, ready: Callable[[str], None] | None = None, rules: RulesFile | None = None
+) -> None:
     """Run everything in one process: ``run_worker`` with the web application, and a broker where none is configured."""
     async with AsyncExitStack() as stack:
         if settings.kafka.bootstrap_servers is None:
@@ -229,7 +243,7 @@ async def run_up(settings: Settings, *, ready: Callable[[str], None] | None = No
             stack.push_async_callback(asyncio.to_thread, broker.stop)
             kafka = settings.kafka.model_copy(update={"bootstrap_servers": broker.bootstrap_servers})
             settings = settings.model_copy(update={"kafka": kafka})
-        await run_worker(settings, serve=True, ready=ready)
+        await run_worker(settings, serve=True, ready=ready, rules=rules)
 
 
 async def _every(
@@ -293,7 +307,7 @@ async def _listen(app: web.Application, section: str, host: str, port: int, stac
     return f"http://{host}:{runner.addresses[0][1]}"
 
 
-def _status(stream: KafkaStream[Batch], parts: Parts) -> Callable[[], Status]:
+def _status(stream: KafkaStream[Batch], parts: Parts, file: RulesFile) -> Callable[[], Status]:
     def say() -> Status:
         return Status(
             ready=bool(stream.partitions()),
@@ -303,6 +317,7 @@ def _status(stream: KafkaStream[Batch], parts: Parts) -> Callable[[], Status]:
             watermark=parts.closer.watermark,
             windows_closed=parts.closer.closed,
             deliveries=parts.telemetry.total(DELIVERIES, "status"),
+            rules=file.report(),
         )
 
     return say

@@ -178,6 +178,14 @@ EVENT_TO_ALERT = Histogram(
     ("receiver",),
 )
 
+RULES_CURRENT = Gauge(
+    "inferwatch_rules_current",
+    "1 while the rules in force are those of the configuration file; 0 since the file was refused: the old rules stay.",
+)
+RELOADS = Counter(
+    "inferwatch_rules_reloads_total", "Changes of the configuration file that were met: taken or refused.", ("result",)
+)
+
 # The process ---------------------------------------------------------------------------------------------------------
 
 READY = Gauge("inferwatch_ready", "1 while this process is a member of the consumer group.")
@@ -194,7 +202,8 @@ METRICS: tuple[Metric, ...] = (
     SCORES, ABSTENTIONS, BATCH_SCORING, DETECTOR_SECONDS,
     ENCODER_TEXTS, ENCODER_SECONDS, CACHE_HITS, CACHE_MISSES, ENCODER,
     INSERT, QUERY,
-    WATERMARK, CLOSED, REVISED, STALLS, CLOSING, TRANSITIONS, SUPPRESSED, DELIVERIES, EVENT_TO_ALERT,
+    WATERMARK, CLOSED, REVISED, STALLS, CLOSING, TRANSITIONS, SUPPRESSED, DELIVERIES, EVENT_TO_ALERT, RULES_CURRENT,
+    RELOADS,
     READY, PARTITIONS, IDLE, BUILD,
 )  # fmt: skip
 """Every metric there is, in the order in which they are shown."""

@@ -25,7 +25,7 @@ COMMANDS = {
     "explain": ("inferwatch.infra.cli.explain", "Say what is new in a drifted window, with examples and a picture."),
     "report": ("inferwatch.infra.cli.report", "Write a report of a window against the drift reference."),
     "models": ("inferwatch.infra.cli.models", "Build the faster encoders, and list what is built."),
-    "rules": ("inferwatch.infra.cli.rules", "Check alert rules."),
+    "rules": ("inferwatch.infra.cli.rules", "Check, test, back-test and suggest alert rules."),
     "receivers": ("inferwatch.infra.cli.receivers", "Send a receiver of alerts a test, before it matters."),
     "silence": ("inferwatch.infra.cli.silence", "Hold back alerts for a while, list what is held back, end it."),
     "sql": ("inferwatch.infra.cli.sql", "Run one SELECT against the store."),

@@ -6,7 +6,8 @@ import asyncio
 
 import click
 
-from inferwatch.infra.cli.options import pass_settings
+from inferwatch.infra.cli.options import configuration, pass_settings
+from inferwatch.schemas.clock import SystemClock
 from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.settings import Settings
 
@@ -18,6 +19,7 @@ def worker(settings: Settings) -> None:
 
     Start as many as the topic has partitions; with the embedded store only one can run, see `inferwatch up`.
     """
+    from inferwatch.infra.reload import RulesFile
     from inferwatch.infra.worker import run_worker
 
     if settings.kafka.bootstrap_servers is None:
@@ -26,8 +28,11 @@ def worker(settings: Settings) -> None:
             "or run `inferwatch up`, which starts one"
         )
 
+    here = configuration()
+    rules = RulesFile(here.file, here.environ, settings, SystemClock())
+
     def ready(address: str) -> None:
         where = f"; health and metrics: {address}/metrics" if address else ""
         click.echo(f"taking records, stop with Ctrl-C{where}", err=True)
 
-    asyncio.run(run_worker(settings, ready=ready))
+    asyncio.run(run_worker(settings, ready=ready, rules=rules))

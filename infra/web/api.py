@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ from inferwatch.infra.web.silences import SilenceApi
 from inferwatch.infra.web.status import Status
 from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.errors import InferwatchError, Misconfigured, NotFound, Retryable
+from inferwatch.schemas.rules import Rule
 from inferwatch.schemas.settings import Settings
 from inferwatch.streams.alerting.silences import Silences
 from inferwatch.streams.incidents.incident import Incidents
@@ -42,6 +43,7 @@ class Api:
         incidents: Incidents,
         status: Callable[[], Status],
         clock: Clock,
+        rules: Callable[[], Sequence[Rule]],
     ) -> None:
         self._settings = settings
         self._store = store
@@ -52,6 +54,7 @@ class Api:
             in_thread=lambda call: self._in_thread(call, self._looking), answer=answer,
         )  # fmt: skip
         self._status = status
+        self._rules = rules
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
         # Of their own: what takes seconds must not keep the others waiting.
         self._looking = ThreadPoolExecutor(THREADS, thread_name_prefix="api-incidents")
@@ -88,7 +91,7 @@ class Api:
                 "applications": rule.applications,
                 "group_by": rule.group_by,
             }
-            for rule in self._settings.active_rules
+            for rule in self._rules()
         ]
         extra = {"service": self._status(), "rules": rules, "url": self._settings.web.url}
         return answer(found | extra | {"receivers": [one.name for one in self._settings.receivers]})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import resources
 
 from aiohttp import web
@@ -18,6 +18,7 @@ from inferwatch.infra.web.sql import DASHBOARD, add_sql_routes
 from inferwatch.infra.web.status import Status
 from inferwatch.schemas.clock import Clock, SystemClock
 from inferwatch.schemas.errors import InferwatchError
+from inferwatch.schemas.rules import Rule
 from inferwatch.schemas.settings import Settings
 from inferwatch.streams.incidents.incident import Incidents
 from inferwatch.streams.references import References
@@ -45,6 +46,7 @@ def create_app(
     monitor: Monitor | None = None,
     clock: Clock | None = None,
     thresholds: Mapping[str, float] | None = None,
+    rules: Callable[[], Sequence[Rule]] | None = None,
 ) -> web.Application:
     """Return the application; the caller runs it on ``settings.web.host`` and ``port``.
 
@@ -56,11 +58,13 @@ def create_app(
         clock: for references, notes and how long an alert has lasted.
         thresholds: score name -> from which score on a row counts; of the scores without one, alerts are shown without
             the rows behind them.
+        rules: those in force; without it, those of ``settings``.
     """
     clock = clock or SystemClock()
     said: Callable[[], Status] = status or (lambda: {})
-    incidents = Incidents(store, settings, thresholds or {}, clock)
-    api = Api(settings, store, References(store, clock, settings), incidents, said, clock)
+    in_force = rules or (lambda: settings.active_rules)
+    incidents = Incidents(store, settings, thresholds or {}, clock, in_force)
+    api = Api(settings, store, References(store, clock, settings), incidents, said, clock, in_force)
     monitor = monitor or Monitor(settings.monitoring, store, clock)
     app = web.Application(middlewares=[_guard(settings)])
     app.on_response_prepare.append(_add_headers)

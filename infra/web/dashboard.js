@@ -93,6 +93,7 @@ function showState(overview) {
   const letters = Object.values(service.dead_letters || {}).reduce((sum, n) => sum + n, 0);
   if (letters) facts.push(["dead letters since start", number(letters)]);
   facts.push(["rules", overview.rules.length]);
+  if (service.rules && service.rules !== "ok") facts.push(["rules file", service.rules]);
   facts.push(["receivers", overview.receivers.length || "none"]);
   byId("facts").replaceChildren(
     ...facts.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, String(value)))),

@@ -64,7 +64,9 @@ def as_json(incident: Incident, web: str) -> dict[str, Any]:
         "transitions": [_step(one) for one in episode.steps],
         "timeline": [asdict(one) for one in timeline(incident)],
         "deliveries": [asdict(one) for one in incident.messages],
-        "silences": [asdict(one) | {"matchers": [str(matcher) for matcher in one.matchers]} for one in incident.silences],
+        "silences": [
+            asdict(one) | {"matchers": [str(matcher) for matcher in one.matchers]} for one in incident.silences
+        ],
         "notes": [asdict(one) for one in incident.notes],
         "acknowledgement": asdict(acknowledged) if acknowledged else None,
         "missing": incident.gone,

@@ -18,7 +18,7 @@ def add_probes(app: web.Application, health: Health, readiness: Readiness, telem
     """Add the three paths to ``app``. A probe that fails is answered with 503 and says which part it is."""
 
     async def report_health(request: web.Request) -> web.Response:
-        return _answer(health.report())
+        return _answer(health.report(), health.notes())
 
     async def report_readiness(request: web.Request) -> web.Response:
         return _answer(await readiness.report())
@@ -42,7 +42,8 @@ def probes_app(health: Health, readiness: Readiness, telemetry: Telemetry) -> we
     return app
 
 
-def _answer(report: Mapping[str, str]) -> web.Response:
+def _answer(report: Mapping[str, str], notes: Mapping[str, str] | None = None) -> web.Response:
     well = healthy(report)
-    body = orjson.dumps({"status": "ok" if well else "failing", "parts": report}, option=orjson.OPT_APPEND_NEWLINE)
+    said = {"status": "ok" if well else "failing", "parts": report} | ({"notes": notes} if notes else {})
+    body = orjson.dumps(said, option=orjson.OPT_APPEND_NEWLINE)
     return web.Response(body=body, status=200 if well else 503, content_type="application/json")

@@ -17,3 +17,5 @@ class Status(TypedDict, total=False):
     watermark: datetime | None
     windows_closed: int
     deliveries: dict[str, int]
+    rules: str
+    """Whether the rules of the file are in force, or why not."""

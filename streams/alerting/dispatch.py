@@ -79,6 +79,13 @@ class Dispatcher:
             self._rules = {rule.name: rule for rule in (*gone, *settings.active_rules, RECEIVER_DOWN_RULE)}
             self._everyone = tuple(receiver.name for receiver in settings.receivers)
 
+    def use(self, settings: Settings, gone: Sequence[Rule] = ()) -> None:
+        """Route by ``settings`` from the next look on; ``gone`` are rules no longer among theirs that may have alerts."""
+        with self._lock:
+            self._settings = settings
+            self._rules = {rule.name: rule for rule in (*gone, *settings.active_rules, RECEIVER_DOWN_RULE)}
+            self._everyone = tuple(receiver.name for receiver in settings.receivers)
+
     def dispatch_if_due(self) -> int:
         """Do ``dispatch`` where something may be due; return how many messages were written."""
         now = self._clock.monotonic()

@@ -11,12 +11,13 @@ from datetime import datetime
 from inferwatch.schemas.alerts import Transition
 from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.metrics import WindowMetric
+from inferwatch.schemas.rules import Rule
 from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import Window
 from inferwatch.streams.alerting import history
 from inferwatch.streams.alerting.delivering import Deliverer
 from inferwatch.streams.alerting.dispatch import Dispatcher
-from inferwatch.streams.alerting.evaluation import evaluate, left_out, quiet
+from inferwatch.streams.alerting.evaluation import ended, evaluate, left_out, quiet
 from inferwatch.streams.alerting.events import EventWatch
 from inferwatch.streams.alerting.past import StoredPast
 from inferwatch.streams.ports import Notifier, Store
@@ -82,7 +83,24 @@ class Alerting:
         self._events = EventWatch(store, settings.event_rules, clock, recorder)
         self._dispatcher = Dispatcher(settings, store, clock, thresholds, recorder)
         self._deliverer = Deliverer(store, notifiers, clock, recorder)
+        self._gone: dict[str, Rule] = {}
         self._over: Set[str] = frozenset()
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules in force."""
+        return self._settings.active_rules
+
+    def use(self, settings: Settings) -> None:
+        """Decide by the rules of ``settings`` from the next window on; to be called between two windows.
+
+        What is open of a rule that is gone resolves at that window: nobody else would ever say that it is over.
+        """
+        found = {rule.name: rule for rule in settings.active_rules}
+        gone = self._gone | {name: ended(rule) for name, rule in self._rules.items()}
+        self._gone = {name: rule for name, rule in gone.items() if name not in found}
+        self._settings, self._rules = settings, found
+        self._dispatcher.use(settings, tuple(self._gone.values()))
 
     # Deciding ------------------------------------------------------------------------------------------------------
 
@@ -96,11 +114,12 @@ class Alerting:
         Raises:
             StoreUnavailable: call again with the same window.
         """
-        if not self._rules:
+        if not self._rules and not self._gone:
             return []
-        rules = tuple(self._rules.values())
-        known = history.load(self._store, list(self._rules), window.end)
+        rules, gone = tuple(self._rules.values()), tuple(self._gone.values())
+        known = history.load(self._store, [*self._rules, *self._gone], window.end)
         verdicts = evaluate(rules, window, metrics, known, StoredPast(self._store, rules))
+        verdicts += evaluate(gone, window, (), known, StoredPast(self._store, gone)) if gone else []
         over = left_out(rules, metrics, known)
         for name in sorted(over.keys() - self._over):
             logger.warning("rule %s: %d series are over its max_instances and not looked at", name, over[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -108,6 +109,12 @@ def horizon(rule: Rule, window: Window) -> datetime:
     return window.end - rule.no_data_after - 2 * window.size
 
 
+def ended(rule: Rule) -> Rule:
+    """Return ``rule`` as one that has no number any more and does not wait for any: what is open of it resolves."""
+    resolve = {"no_data": Silence.RESOLVE, "error": Silence.RESOLVE, "no_data_after": timedelta(0)}
+    return rule.model_copy(update=resolve)
+
+
 def left_out(rules: Sequence[Rule], metrics: Sequence[WindowMetric], history: History) -> dict[str, int]:
     """Return rule -> how many series of a window are over its ``max_instances`` and not looked at."""
     kinds = by_kind(metrics, rules)
@@ -196,7 +203,7 @@ class Memory:
         self._size, self._slide = size, slide or size
         self._metrics = {rule.metric for rule in rules}
         self._numbers: dict[tuple[str, SeriesKey], dict[datetime, WindowMetric]] = defaultdict(dict)
-        self._ends: dict[Kind, dict[SeriesKey, set[datetime]]] = defaultdict(lambda: defaultdict(set))
+        self._ends: dict[Kind, dict[SeriesKey, list[datetime]]] = defaultdict(lambda: defaultdict(list))
         self._transitions: dict[str, list[Transition]] = defaultdict(list)
         self._reached: datetime | None = None
 
@@ -232,16 +239,18 @@ class Memory:
     ) -> Sequence[Number]:
         """Return the known numbers of windows within ``[start, end)``, oldest first; see ``reading.Past``."""
         own = self._numbers.get((metric, series), {})
-        found = (one for one in own.values() if start <= one.window.start and one.window.end <= end)
-        spaced = (one for one in found if every is None or (end - one.window.end) % every == timedelta(0))
-        return [Number(one.value, one.n) for one in sorted(spaced, key=lambda one: one.window)]
+        ends = self._ends.get((metric, series.dimension), {}).get(series, [])
+        within = (own[one] for one in ends[bisect_left(ends, start) : bisect_right(ends, end)] if one in own)
+        spaced = (one for one in within if every is None or (end - one.window.end) % every == timedelta(0))
+        return [Number(one.value, one.n) for one in spaced if start <= one.window.start]
 
     def newest(self, metric: str, dimension: str, since: datetime, end: datetime) -> Mapping[SeriesKey, Newest]:
         """Return which series have numbers of other windows; see ``reading.Past``."""
         found = {}
         for series, ends in self._ends.get((metric, dimension), {}).items():
-            earlier = max((one for one in ends if since <= one < end), default=None)
-            later = any(one > end for one in ends)
+            place = bisect_left(ends, end)
+            earlier = ends[place - 1] if place and ends[place - 1] >= since else None
+            later = ends[-1] > end
             if earlier is not None or later:
                 found[series] = Newest(earlier, later)
         return found
@@ -251,7 +260,10 @@ class Memory:
         own.pop(metric.window.end, None)
         if metric.known:
             own[metric.window.end] = metric
-            self._ends[metric.metric, metric.series.dimension][metric.series].add(metric.window.end)
+            ends = self._ends[metric.metric, metric.series.dimension][metric.series]
+            place = bisect_left(ends, metric.window.end)
+            if ends[place : place + 1] != [metric.window.end]:
+                ends.insert(place, metric.window.end)
 
     def _judge(self, window: Window, metrics: Sequence[WindowMetric]) -> list[Verdict]:
         verdicts = evaluate(self._rules, window, metrics, self._history(window.end), self)
@@ -267,15 +279,15 @@ class Memory:
         for identity, every in self._transitions.items():
             if not every:
                 continue
-            own = [one for one in every if one.at <= end]
-            at_end = tuple(one for one in own if one.at == end)
-            earlier = own[: len(own) - len(at_end)]
-            if len(own) < len(every):
+            # An instance that has moved on is left alone, so that its transitions are in the order of event time.
+            known = bisect_right(every, end, key=lambda one: one.at)
+            earlier = bisect_left(every, end, hi=known, key=lambda one: one.at)
+            if known < len(every):
                 later.add(identity)
-            if at_end:
-                recorded[identity] = at_end
+            if earlier < known:
+                recorded[identity] = tuple(every[earlier:known])
             if earlier:
-                before[identity] = after(earlier[-1])
-            if (at_end and at_end[-1].to_state not in AT_REST) or (earlier and earlier[-1].to_state not in AT_REST):
+                before[identity] = after(every[earlier - 1])
+            if any(every[place - 1].to_state not in AT_REST for place in {earlier, known} if place):
                 labels[every[0].rule][identity] = every[0].labels
         return History(before, recorded, frozenset(later), labels)

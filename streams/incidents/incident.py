@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from math import nan
 from typing import Any
 
@@ -83,6 +83,7 @@ class Incidents:
         settings: rules, segments, privacy.
         thresholds: score name -> from which score on a row counts.
         clock: for the notes, and for the silences of now.
+        rules: those in force; None: those of ``settings``.
     """
 
     def __init__(
@@ -91,11 +92,13 @@ class Incidents:
         settings: Settings,
         thresholds: Mapping[str, float],
         clock: Clock,
+        rules: Callable[[], Sequence[Rule]] | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
         self._thresholds = dict(thresholds) | settings.detectors.thresholds
         self._clock = clock
+        self._rules = rules or (lambda: settings.active_rules)
         self.notes = Notes(store, clock)
 
     def find(self, alert_id: str) -> Incident:
@@ -108,7 +111,7 @@ class Incidents:
         if episode is None:
             days = self._settings.store.retention.alerts_days
             raise NotFound(f"there is no alert {alert_id!r}: the id is wrong, or it is older than {days} days")
-        rules = {rule.name: rule for rule in self._settings.active_rules}
+        rules = {rule.name: rule for rule in self._rules()}
         rule = rules.get(episode.rule)
         messages, told = deliveries.read(self._store, alert_id)
         said = episode.opened.threshold

@@ -1,9 +1,9 @@
 """``inferwatch worker`` as the schedules run it: with a small encoder and detector, a clock that can be put wrong, and
 short waits where the service would be patient. Everything else is the service's.
 
-    python -m tests.chaos.worker_process SETTINGS.json CLOCK
+    python -m tests.chaos.worker_process SETTINGS.json CLOCK [watch]
 
-CLOCK is a file with the seconds this worker's wall clock is wrong by.
+CLOCK is a file with the seconds this worker's wall clock is wrong by. With ``watch``, changed rules are taken up.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from inferwatch.infra import worker
+from inferwatch.infra.reload import RulesFile
 from inferwatch.schemas.clock import SystemClock
 from inferwatch.schemas.settings import Settings
 from inferwatch.streams import closing
@@ -49,4 +50,6 @@ if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     be_impatient()
     settings = Settings.model_validate_json(Path(sys.argv[1]).read_text())
-    asyncio.run(worker.run_worker(settings, models=fast_models, clock=WrongClock(Path(sys.argv[2]))))
+    clock = WrongClock(Path(sys.argv[2]))
+    rules = RulesFile(Path(sys.argv[1]), {}, settings, clock) if sys.argv[3:] == ["watch"] else None
+    asyncio.run(worker.run_worker(settings, models=fast_models, clock=clock, rules=rules))

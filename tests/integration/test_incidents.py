@@ -16,8 +16,10 @@ from pydantic import SecretStr
 from inferwatch.infra.clickhouse.store import ClickHouseStore
 from inferwatch.infra.web.app import create_app
 from inferwatch.schemas.clock import ManualClock
+from inferwatch.schemas.matchers import Matcher
 from inferwatch.schemas.settings import PrivacySettings, SegmentSettings, Settings, StoreSettings, WebSettings
-from inferwatch.streams.incidents.incident import Incidents, Silenced
+from inferwatch.streams.alerting.silences import Silences
+from inferwatch.streams.incidents.incident import Incidents
 from tests.support.stored_alerts import (
     ALERT,
     EVIL,
@@ -499,15 +501,10 @@ async def test_alerts_of_the_application_at_the_same_time_are_named(resolved: Cl
 
 
 def test_silences_that_cover_it_are_part_of_it(bare: ClickHouseStore) -> None:
-    seen: list[dict[str, str]] = []
-    silence = Silenced("s1", ("rule=toxic-answers",), T0, T0 + timedelta(days=1), "Ada", "known")
-
-    def silences(labels: Any, at: Any) -> list[Silenced]:
-        seen.append(dict(labels))
-        return [silence] if at == NOW else []
-
-    found = Incidents(
-        bare, Settings(segments=SegmentSettings(dimensions=("model",))), THRESHOLDS, ManualClock(NOW), silences
-    )
-    assert found.find(ALERT).silences == (silence,)
-    assert seen == [{"application": "support", "alertname": "toxic-answers"}]
+    silences = Silences(bare, ManualClock(NOW))
+    for name in ("toxic-answers", "another"):
+        silences.add([Matcher.parse(f"alertname={name}")], NOW, NOW + timedelta(days=1), "Ada", "known")
+    found = Incidents(bare, Settings(segments=SegmentSettings(dimensions=("model",))), THRESHOLDS, ManualClock(NOW))
+    assert [[str(one) for one in silence.matchers] for silence in found.find(ALERT).silences] == [
+        ['alertname="toxic-answers"']
+    ]

@@ -103,14 +103,15 @@ class Worker:
         (folder / "clock").write_text("0")
 
     @contextmanager
-    def started(self) -> Iterator[subprocess.Popen[bytes]]:
-        command = (sys.executable, "-m", "tests.chaos.worker_process", str(self.settings), str(self.folder / "clock"))
+    def started(self, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+        files = (str(self.settings), str(self.folder / "clock"))
+        command = (sys.executable, "-m", "tests.chaos.worker_process", *files, *options)
         with process(*command, log=self.folder / "worker.log") as running:
             yield running
 
     @contextmanager
-    def running(self) -> Iterator[subprocess.Popen[bytes]]:
-        with self.started() as running:
+    def running(self, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+        with self.started(*options) as running:
             until(lambda: running.poll() is None and get(f"{self.url}/health")[0] == 200, self.log)
             yield running
 

@@ -19,17 +19,15 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from inferwatch.infra.clickhouse.store import ClickHouseStore
 from inferwatch.schemas.alerts import ACTIVE, Transition
 from inferwatch.schemas.clock import ManualClock
 from inferwatch.schemas.errors import StoreUnavailable
-from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.settings import Settings
-from inferwatch.schemas.windows import EPOCH, SeriesKey, Window
+from inferwatch.streams.alerting.backtest import see
 from inferwatch.streams.alerting.engine import Alerting
 from inferwatch.streams.alerting.evaluation import Memory
+from inferwatch.streams.alerting.recorded import recorded
 from inferwatch.streams.publication import publication
 from tests.bench.alerts.histories import FIRST_DAY, SIZE, Event, Run, run
 from tests.bench.alerts.results import FOLDER
@@ -127,30 +125,9 @@ def tested(of: Run) -> list[Row]:
 def backtested(store: ClickHouseStore, of: Run) -> list[Row]:
     """Return what a back-test of the recorded windows sees, in the order in which they were published."""
     first, last = of.events[0], max(event.until for event in of.events)
-    span = {"first": first.until - 2 * SIZE, "last": last + SIZE}
-    looks = store.query(
-        "SELECT window_start, window_end, revision, edition, passed FROM windows_raw AS w FINAL "
-        "WHERE w.window_end >= {first:DateTime64(3, 'UTC')} AND w.window_end <= {last:DateTime64(3, 'UTC')} "
-        "ORDER BY w.closed_at",
-        span,
-    ).to_pylist()
-    metrics: dict[tuple[Window, int], list[WindowMetric]] = defaultdict(list)
-    for row in store.query(
-        "SELECT * FROM window_metrics_raw AS m FINAL WHERE m.window_end >= {first:DateTime64(3, 'UTC')} "
-        "AND m.window_end <= {last:DateTime64(3, 'UTC')}",
-        span,
-    ).to_pylist():
-        window = Window(row["window_start"], row["window_end"])
-        series = SeriesKey(row["application"], row["segment_dimension"], row["segment_value"])
-        numbers = (row["value"], row["n"], row["total"], row["ci_low"], row["ci_high"], row["revision"])
-        detail = orjson.loads(row["detail"])
-        metrics[window, row["edition"]].append(WindowMetric(window, series, row["metric"], *numbers, detail))
     memory = Memory(of.rules, SIZE, of.slide)
-    for look in looks:
-        window = Window(look["window_start"], look["window_end"])
-        if look["passed"] > EPOCH:
-            memory.advance(look["passed"])
-        memory.feed(window, metrics[window, look["edition"]])
+    for look in recorded(store, of.rules, first.until - 2 * SIZE, last + SIZE):
+        see(memory, look)
     memory.advance(last)
     return remembered(memory.transitions)
 

@@ -59,7 +59,7 @@ def test_rules_check_says_who_is_told_of_what(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("rules: [{name: errors, metric: error.rate, when: '> 5 %', group_by: [model]}]\n")
     code, out, err = run("rules", "check", str(tmp_path / "c.yaml"))
     assert code == 0
-    assert out.startswith("errors: error.rate > 0.05 for 0:00:00 by model, every application; warning to nobody\n")
+    assert out.startswith("errors: error.rate > 5 % by model, every application; warning to nobody\n")
     assert "warning:" in err
 
 

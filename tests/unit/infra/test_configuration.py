@@ -164,3 +164,45 @@ def test_rules_without_receivers_and_no_rules_are_warned_of(tmp_path: Path) -> N
     assert "so nothing will ever alert" in check(None, {})[1][0]
     (tmp_path / "c.yaml").write_text("rules: [{name: r, metric: error.rate, when: '> 5 %'}]\n")
     assert "in the dashboard and in SQL only" in check(tmp_path / "c.yaml", {})[1][0]
+
+
+def test_a_file_of_nothing_but_rules_is_put_over_another(tmp_path: Path) -> None:
+    base, rules = tmp_path / "base.yaml", tmp_path / "rules.yaml"
+    base.write_text(
+        "segments: {dimensions: [tenant]}\n"
+        "rules: [{name: old, metric: error.rate, when: '> 500 %'}]\n"
+        "receivers: [{type: slack, name: team, webhook_url_file: hook}]\n"
+    )
+    (tmp_path / "hook").write_text("https://hooks.example.org/x\n")
+    rules.write_text("rules: [{name: new, metric: error.rate, when: '> 5 %', group_by: [tenant], receivers: [team]}]\n")
+    settings, _ = check(rules, {}, base=base)
+    assert [rule.name for rule in settings.rules] == ["new"]
+    assert settings.segments.dimensions == ("tenant",)
+    assert [receiver.name for receiver in settings.receivers] == ["team"]
+
+
+def test_mistakes_of_two_files_are_named_in_their_own(tmp_path: Path) -> None:
+    base, rules = tmp_path / "base.yaml", tmp_path / "rules.yaml"
+    base.write_text("web:\n  prot: 1\n")
+    rules.write_text("\n\nrules:\n  - {name: new, metric: eror.rate, when: '> 5 %'}\n")
+    with pytest.raises(Misconfigured) as caught:
+        check(rules, {}, base=base)
+    first, second = str(caught.value).splitlines()
+    assert first.startswith(f"{base}:2: web.prot: is not a setting")
+    assert second.startswith(f"{rules}:4: rules[0].metric: must be a metric")
+
+
+def test_a_file_that_holds_more_than_rules_stands_alone(tmp_path: Path) -> None:
+    base, whole = tmp_path / "base.yaml", tmp_path / "whole.yaml"
+    base.write_text("web: {port: 9}\n")
+    whole.write_text("rules: []\nmonitoring: {blind_alert: false}\n")
+    assert check(whole, {}, base=base)[0].web.port == Settings().web.port
+
+
+def test_files_of_secrets_can_be_left_unread(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("receivers: [{type: slack, name: team, webhook_url_file: /nowhere/hook}]\n")
+    with pytest.raises(Misconfigured, match="cannot be read"):
+        check(path, {})
+    settings, _ = check(path, {}, secrets=False)
+    assert [receiver.name for receiver in settings.receivers] == ["team"]
