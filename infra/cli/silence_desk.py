@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,6 +13,7 @@ from inferwatch.infra.cli.desk import ask_json, open_or_none
 if TYPE_CHECKING:
     from inferwatch.schemas.clock import Clock
     from inferwatch.schemas.settings import Settings
+    from inferwatch.streams.alerting.route.silence import Silence
     from inferwatch.streams.alerting.silences import Silences
 
 Found = dict[str, Any]
@@ -47,7 +48,7 @@ class _Here:
         from inferwatch.streams.alerting.silences import as_json
 
         self._silences = silences
-        self._said = lambda silence: as_json(silence, clock.now())
+        self._said: Callable[[Silence], Found] = lambda silence: as_json(silence, clock.now())
 
     def add(self, **wanted: Any) -> Found:
         return self._said(self._silences.add(**wanted))

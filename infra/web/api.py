@@ -47,6 +47,10 @@ class Api:
     ) -> None:
         self._settings = settings
         self._store = store
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
+        # Of their own: what takes seconds must not keep the others waiting.
+        self._looking = ThreadPoolExecutor(THREADS, thread_name_prefix="api-incidents")
+        self._drawing = ThreadPoolExecutor(1, thread_name_prefix="api-drawing")
         self._references = ReferenceApi(references, self._in_thread, answer)
         self._silences = SilenceApi(Silences(store, clock), clock, self._in_thread, answer)
         self._incidents = IncidentApi(
@@ -55,10 +59,6 @@ class Api:
         )  # fmt: skip
         self._status = status
         self._rules = rules
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
-        # Of their own: what takes seconds must not keep the others waiting.
-        self._looking = ThreadPoolExecutor(THREADS, thread_name_prefix="api-incidents")
-        self._drawing = ThreadPoolExecutor(1, thread_name_prefix="api-drawing")
 
     def routes(self) -> list[web.RouteDef]:
         return [

@@ -79,13 +79,6 @@ class Dispatcher:
             self._rules = {rule.name: rule for rule in (*gone, *settings.active_rules, RECEIVER_DOWN_RULE)}
             self._everyone = tuple(receiver.name for receiver in settings.receivers)
 
-    def use(self, settings: Settings, gone: Sequence[Rule] = ()) -> None:
-        """Route by ``settings`` from the next look on; ``gone`` are rules no longer among theirs that may have alerts."""
-        with self._lock:
-            self._settings = settings
-            self._rules = {rule.name: rule for rule in (*gone, *settings.active_rules, RECEIVER_DOWN_RULE)}
-            self._everyone = tuple(receiver.name for receiver in settings.receivers)
-
     def dispatch_if_due(self) -> int:
         """Do ``dispatch`` where something may be due; return how many messages were written."""
         now = self._clock.monotonic()
@@ -180,7 +173,7 @@ class Dispatcher:
 
     def _compose(self, flushes: Sequence[Flush], transitions: Mapping[str, Transition]) -> dict[str, Notification]:
         """Return flush id -> its first alert in full; those of one rule and window are read together."""
-        batches: dict[tuple[object, ...], list[tuple[Flush, Transition]]] = {}
+        batches: dict[tuple[str, datetime, str, bool], list[tuple[Flush, Transition]]] = {}
         for flush in flushes:
             lead = flush.alerts[0]
             transition = replace(transitions[lead.alert_id], to_state=lead.state)
@@ -190,10 +183,8 @@ class Dispatcher:
         found: dict[str, Notification] = {}
         for (name, _, _, newest), batch in batches.items():
             one_each = {transition.alert_id: transition for _, transition in batch}
-            rule = self._rules[str(name)]
-            metrics = numbers_behind(
-                self._store, list(one_each.values()), self._settings.windows.size, newest=bool(newest)
-            )
+            rule = self._rules[name]
+            metrics = numbers_behind(self._store, list(one_each.values()), self._settings.windows.size, newest=newest)
             notes = {
                 note.alert_id: note
                 for own in _by_window([_change(*pair) for pair in zip(one_each.values(), metrics, strict=True)])

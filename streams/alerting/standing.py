@@ -72,7 +72,7 @@ def read_log(store: Store) -> Log:
 def read_acknowledged(store: Store) -> frozenset[str]:
     """Return the ids of the alerts that somebody has acknowledged."""
     rows = store.query("SELECT DISTINCT alert_id FROM alert_notes WHERE kind = 'acknowledgement'")
-    return frozenset(rows["alert_id"].to_pylist())
+    return frozenset(row["alert_id"] for row in rows.to_pylist())
 
 
 def _last(key: GroupKey, own: Sequence[Told], settled: frozenset[tuple[str, str]]) -> Told:
