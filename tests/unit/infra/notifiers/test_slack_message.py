@@ -84,7 +84,7 @@ def test_of_many_alerts_the_worst_are_shown_and_the_rest_counted(
     alerts = tuple(line(place, *one) for place, one in enumerate(zip(states, severities, strict=True)))
     note = replace(GROUP, alerts=alerts)
     assert slack_faults(json.dumps(message(note)).encode()) == []
-    told = [block["text"]["text"] for block in message(note)["blocks"] if "#alert" in str(block.get("text"))]
+    told = [block["text"]["text"] for block in message(note)["blocks"] if "/alerts/" in str(block.get("text"))]
     rest = len(alerts) - len(told)
     assert len(told) == min(len(alerts), 12)
     assert (f"and {rest} more" in shown(note)) == (rest > 0)
