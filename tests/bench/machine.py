@@ -54,9 +54,9 @@ def read(part: str, folder: Path = RESULTS) -> dict[str, Any]:
 
 
 def resident_mib(pid: int | str = "self") -> float:
-    """Return the resident memory of a process, in MiB."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+    """Return the resident memory of a process, in MiB, without pages of files: those the kernel drops as it likes."""
+    _, pages, of_files, *_ = map(int, Path(f"/proc/{pid}/statm").read_text().split())
+    return (pages - of_files) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def cpu_seconds(pid: int) -> float:

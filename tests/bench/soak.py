@@ -1,4 +1,4 @@
-"""Does a worker's memory stay where it is? Resident memory under a steady load, and its slope with an interval.
+"""Does a worker's memory stay where it is? Its own resident memory under a steady load, and the slope with an interval.
 
 One worker with the default models and the embedded store takes live records at half of its highest rate, or at the rate
 asked for. The slope is a least-squares line through the samples after the warm-up; its 95 % interval comes from a
