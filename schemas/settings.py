@@ -356,11 +356,11 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _names_meet(self) -> Settings:
-        every: tuple[Rule | EventRule, ...] = (*self.rules, *self.event_rules)
-        _unique("rules", [rule.name for rule in every])
+        written: tuple[Rule | EventRule, ...] = (*self.rules, *self.event_rules)
+        _unique("rules", [rule.name for rule in written])
         names = [receiver.name for receiver in self.receivers]
         _unique("receivers", names)
-        for one in every:
+        for one in written:
             for wanted in one.receivers:
                 if wanted not in names:
                     raise ValueError(f"rule {one.name!r} names receiver {wanted!r}; known: {names or 'none'}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import timedelta
 from pathlib import Path
 
 import jsonschema
@@ -95,11 +94,15 @@ def test_the_alerts_page_names_every_metric_and_its_rules_load(tmp_path: Path) -
     for score in scores(detector_names()):
         assert f"`{score}`" in text, score
     for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL):
-        rules = yaml.safe_load(block)["rules"]
-        (tmp_path / "c.yaml").write_text(
-            yaml.safe_dump({"rules": [{k: v for k, v in rule.items() if k != "receivers"} for rule in rules]})
-        )
-        assert load(tmp_path / "c.yaml", {}).rules[0].hold > timedelta(0)
+        written = {
+            key: [{k: v for k, v in rule.items() if k != "receivers"} for rule in rules]
+            for key, rules in yaml.safe_load(block).items()
+        }
+        (tmp_path / "c.yaml").write_text(yaml.safe_dump(written))
+        found = load(tmp_path / "c.yaml", {})
+        assert [len(found.rules), len(found.event_rules)] == [
+            len(written.get(key, ())) for key in ("rules", "event_rules")
+        ]
 
 
 def test_the_models_page_shows_configurations_that_are_accepted(tmp_path: Path) -> None:

@@ -28,12 +28,14 @@ class Recorder:
 
     def __init__(self) -> None:
         self.windows: list[Window] = []
+        self.passed: list[tuple[datetime, datetime]] = []
 
     def decide(self, window: Window, metrics: Sequence[WindowMetric]) -> None:
         assert all(metric.window == window for metric in metrics)
         self.windows.append(window)
 
-    def let_pass(self, *_: object) -> None: ...
+    def let_pass(self, began: datetime, until: datetime) -> None:
+        self.passed.append((began, until))
 
 
 def closer(store: Any, clock: Any = None, decider: Any = None, **settings: Any) -> Closer:
@@ -82,6 +84,42 @@ def test_a_window_closes_when_the_watermark_has_passed_it(store: ClickHouseStore
     assert closing.tick() == []
     assert recorder.windows == [Window(DAY, DAY + timedelta(minutes=10))]
     assert metrics(store, metric="inferences")[DAY, "shop", "__all__", "__all__", "inferences"][:3] == (10.0, 10, 10)
+
+
+def test_windows_without_rows_are_told_once_they_are_complete(store: ClickHouseStore, build: Any, record: Any) -> None:
+    def at(minute: float) -> datetime:
+        return DAY + timedelta(minutes=minute)
+
+    recorder = Recorder()
+    closing, pipeline = closer(store, decider=recorder), build(store)
+    put(pipeline, [record(0, minute=5), record(1, minute=10.6)])
+    closing.tick()
+    assert recorder.passed == [], "before the first window nothing is known to be silent"
+    put(pipeline, [record(2, minute=40.6)])
+    closing.tick()
+    assert recorder.passed == [(at(20), at(40))]
+    put(pipeline, [record(3, minute=75)])
+    closing.tick()
+    closing.tick()
+    assert recorder.passed[1:] == [(at(50), at(70))]
+    assert closer(store, decider=recorder).tick() == []
+    assert recorder.passed[2:] == [(at(50), at(70))], "another process starts from the last window closed"
+    assert store.query("SELECT passed FROM windows_raw ORDER BY window_start")["passed"].to_pylist()[1:] == [
+        at(10), at(40),
+    ]  # fmt: skip
+
+
+def test_a_window_that_late_rows_have_come_for_is_decided_again(
+    store: ClickHouseStore, build: Any, record: Any
+) -> None:
+    recorder = Recorder()
+    closing, pipeline = closer(store, decider=recorder), build(store)
+    put(pipeline, [record(0, minute=5), record(1, minute=10.6)])
+    closing.tick()
+    put(pipeline, [record(2, minute=6)])
+    closing.flush()
+    first = Window(DAY, DAY + timedelta(minutes=10))
+    assert [window for window in recorder.windows if window == first] == [first, first]
 
 
 def test_the_numbers_are_those_of_the_rows(store: ClickHouseStore, build: Any, record: Any) -> None:
