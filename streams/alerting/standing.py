@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import orjson
 
@@ -17,6 +18,10 @@ from inferwatch.streams.ports import Store
 
 ACTIVE = (State.FIRING, State.RECOVERING, State.NO_DATA, State.ERROR)
 _ACTIVE = f"({', '.join(repr(one.value) for one in ACTIVE)})"
+_COLUMNS = (
+    "id", "fingerprint", "rule", "severity", "from_state", "to_state", "at", "since", "value", "threshold", "n",
+    "metric", "detail",
+)  # fmt: skip
 _WITHDRAWN = "(SELECT id FROM deliveries_raw WHERE status = 'superseded')"
 _LAST = (
     f"id NOT IN (SELECT previous FROM outbox_raw WHERE previous != '' AND id NOT IN {_WITHDRAWN}) "
@@ -37,8 +42,8 @@ def read_alerts(store: Store, rules: Sequence[str]) -> list[Standing]:
     """Return the episodes of ``rules`` (names) that are active, and the others that somebody believes to be."""
     rows = store.query(
         f"SELECT alert_id, minIf(a.decided_at, a.to_state IN {_ACTIVE}) AS known, "
-        "argMax((id, fingerprint, a.rule, severity, from_state, to_state, a.at, a.since, a.value, a.threshold, a.n, "
-        f"a.metric, a.detail), {_LATEST}) AS last, any(labels) AS labels FROM alerts_raw AS a WHERE alert_id IN ("
+        f"argMax(({', '.join(f'a.{name}' for name in _COLUMNS)}), {_LATEST}) AS last, any(labels) AS labels "
+        "FROM alerts_raw AS a WHERE alert_id IN ("
         "SELECT alert_id FROM alerts_raw AS a WHERE rule IN {rules:Array(String)} GROUP BY alert_id "
         f"HAVING argMax(a.to_state, {_LATEST}) IN {_ACTIVE} OR alert_id IN (SELECT arrayJoin(mapKeys("
         f"mapFilter((one, state) -> state != 'resolved', told))) FROM outbox_raw WHERE {_LAST})) "
@@ -88,25 +93,17 @@ def _settled(store: Store, ids: Sequence[str]) -> frozenset[tuple[str, str]]:
     return frozenset((row["id"], row["receiver"]) for row in rows.to_pylist())
 
 
-def _transition(row: Mapping[str, object]) -> Transition:
-    last, labels = row["last"], row["labels"]
-    if isinstance(last, Mapping):
-        last = tuple(last.values())
-    identity, fingerprint, rule, severity, before, after, at, since, value, threshold, n, metric, detail = last  # type: ignore[misc]
+def _transition(row: Mapping[str, Any]) -> Transition:
+    last = dict(zip(_COLUMNS, row["last"].values(), strict=True))
     return Transition(
-        id=identity,
-        alert_id=str(row["alert_id"]),
-        fingerprint=fingerprint,
-        rule=rule,
-        severity=Severity(severity),
-        labels=dict(labels),  # type: ignore[call-overload]
-        from_state=State(before),
-        to_state=State(after),
-        at=at,
-        since=since,
-        value=value,
-        threshold=threshold,
-        n=int(n),
-        metric=metric,
-        detail=orjson.loads(detail or "{}"),
+        **last
+        | {
+            "alert_id": row["alert_id"],
+            "labels": dict(row["labels"]),
+            "severity": Severity(last["severity"]),
+            "from_state": State(last["from_state"]),
+            "to_state": State(last["to_state"]),
+            "n": int(last["n"]),
+            "detail": orjson.loads(last["detail"] or "{}"),
+        }
     )

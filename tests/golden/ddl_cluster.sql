@@ -496,6 +496,8 @@ ALTER TABLE watch.outbox_raw ON CLUSTER `main`
     ADD COLUMN IF NOT EXISTS told Map(String, LowCardinality(String)) DEFAULT map(alert_id, JSONExtractString(payload, 'status')),
     ADD COLUMN IF NOT EXISTS dedup_key String DEFAULT concat('inferwatch/', alert_id);
 
+ALTER TABLE watch.outbox_raw ON CLUSTER `main` MATERIALIZE COLUMN told;
+
 CREATE OR REPLACE VIEW watch.outbox ON CLUSTER `main` AS
 SELECT id, receiver, group_key, reason, alert_id, told, payload, at, created_at
 FROM watch.outbox_raw FINAL WHERE receiver != '';

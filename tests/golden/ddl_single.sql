@@ -496,6 +496,8 @@ ALTER TABLE inferwatch.outbox_raw
     ADD COLUMN IF NOT EXISTS told Map(String, LowCardinality(String)) DEFAULT map(alert_id, JSONExtractString(payload, 'status')),
     ADD COLUMN IF NOT EXISTS dedup_key String DEFAULT concat('inferwatch/', alert_id);
 
+ALTER TABLE inferwatch.outbox_raw  MATERIALIZE COLUMN told;
+
 CREATE OR REPLACE VIEW inferwatch.outbox  AS
 SELECT id, receiver, group_key, reason, alert_id, told, payload, at, created_at
 FROM inferwatch.outbox_raw FINAL WHERE receiver != '';
