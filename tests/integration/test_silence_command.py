@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import BasicAuth
 from aiohttp.test_utils import TestClient, TestServer
 from click.testing import CliRunner
 from pydantic import SecretStr
@@ -21,7 +21,8 @@ from inferwatch.schemas.clock import ManualClock
 from inferwatch.schemas.settings import Settings, StoreSettings, WebSettings
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-LOGIN = BasicAuth("default", "open sesame")
+PASSWORD = "open sesame"
+LOGIN = {"X-ClickHouse-User": "default", "X-ClickHouse-Key": PASSWORD}
 WANTED = {
     "matchers": ["alertname=toxic", 'tenant =~ "a|b"'],
     "ends_at": (NOW + timedelta(hours=2)).isoformat(),
@@ -80,7 +81,7 @@ def test_one_that_is_not_there_cannot_be_ended(run: Any) -> None:
 
 @pytest.fixture
 async def client(store: ClickHouseStore, store_settings: StoreSettings) -> AsyncIterator[TestClient[Any, Any]]:
-    settings = Settings(store=store_settings, web=WebSettings(password=SecretStr(LOGIN.password)))
+    settings = Settings(store=store_settings, web=WebSettings(password=SecretStr(PASSWORD)))
     client = TestClient(TestServer(create_app(settings, store, clock=ManualClock(NOW))))
     await client.start_server()
     yield client
@@ -89,7 +90,7 @@ async def client(store: ClickHouseStore, store_settings: StoreSettings) -> Async
 
 async def test_over_http_with_the_services_login(client: TestClient[Any, Any]) -> None:
     async def ask(method: str, path: str = "", **request: Any) -> tuple[int, Any]:
-        async with client.request(method, f"/api/v1/silences{path}", auth=LOGIN, **request) as answer:
+        async with client.request(method, f"/api/v1/silences{path}", headers=LOGIN, **request) as answer:
             return answer.status, await answer.json()
 
     status, made = await ask("POST", json=WANTED)
@@ -118,7 +119,7 @@ async def test_over_http_with_the_services_login(client: TestClient[Any, Any]) -
 async def test_a_body_that_cannot_be_is_refused(
     client: TestClient[Any, Any], change: dict[str, Any], said: str
 ) -> None:
-    async with client.post("/api/v1/silences", json=WANTED | change, auth=LOGIN) as answer:
+    async with client.post("/api/v1/silences", json=WANTED | change, headers=LOGIN) as answer:
         assert answer.status == 400
         assert said in (await answer.json())["error"]
 
@@ -133,10 +134,8 @@ async def test_without_the_login_nobody_silences_anything(client: TestClient[Any
 async def test_the_command_asks_the_service_that_holds_the_store(
     client: TestClient[Any, Any], store_settings: StoreSettings
 ) -> None:
-    import asyncio
-
     server = client.server
-    web = WebSettings(port=server.port, password=SecretStr(LOGIN.password))  # type: ignore[arg-type]
+    web = WebSettings(port=server.port, password=SecretStr(PASSWORD))  # type: ignore[arg-type]
     desk = silence_desk._Service(Settings(store=store_settings, web=web))
     made = await asyncio.to_thread(
         desk.add,
