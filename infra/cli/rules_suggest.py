@@ -158,7 +158,8 @@ def _told(
     by = f" by {rule.group_by[0]}" if rule.group_by else ""
     held = f", for {span(rule.hold)}" if rule.hold else ""
     yield f"{rule.metric}{by}, {scope}{held}: {found.numbers:,} numbers of {history / timedelta(days=1):.1f} days"
-    yield f'  suggested  when: "{found.condition}"   (95 % interval {found.low:.3g} to {found.high:.3g})'
+    interval = f"95 % interval of the threshold {found.low:.3g} to {found.high:.3g}"
+    yield f'  suggested  when: "{found.condition}"   ({interval})'
     yield f"  gives      {_rate(found.rate)}"
     for one, rate in now:
         yield f"  now        {one.name}, {one.when}: {_rate(rate)}"

@@ -2,7 +2,7 @@
 
 Every candidate threshold is back-tested by the code that decides live alerts, so that ``for``, ``min_events``, recovery
 and revisions count. Of the candidates whose alerts, and those of every less sensitive one, are within the wanted rate,
-the most sensitive is taken. Its interval comes from drawing the days of the history anew, with replacement.
+the most sensitive is taken. Its interval are the thresholds whose count of alerts the wanted rate may well have given.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from math import floor, inf, isfinite, isnan, log10
-from typing import Any
+from math import floor, inf, isfinite, isnan, log10, sqrt
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import chdtri
+from scipy.stats import poisson
 
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.rules import Bound, Condition, Rule
@@ -32,7 +32,6 @@ WIDE = 3
 """Candidates give between a third and three times the wanted rate."""
 GROWTH = 1.4
 """From one candidate's rank among the numbers to the next one's."""
-DRAWS = 2000
 DIGITS = 3
 
 Counts = npt.NDArray[np.int64]
@@ -113,7 +112,8 @@ def suggest(
     best = _chosen(counts, wanted)
     places = sorted(counts)
     best = places[0] if best is None else best
-    low, high = _interval(np.array([counts[one] for one in places]), [thresholds[one] for one in places], wanted)
+    every_count = np.array([counts[one] for one in places])
+    low, high = _interval(every_count, [thresholds[one] for one in places], wanted, counts[best])
     condition = _at(rule, thresholds[best]).when
     return Suggestion(condition, low, high, Rate(count(best), (until - since) / DAY), len(values))
 
@@ -213,20 +213,18 @@ def _gap(counts: dict[int, Counts], chosen: int) -> int | None:
     return None if following is None or following - chosen < 2 else (chosen + following) // 2
 
 
-def _interval(counts: npt.NDArray[Any], thresholds: Sequence[float], wanted: float) -> tuple[float, float]:
-    """Return the central 95 % of the thresholds that would be found had the days been drawn anew.
+def _interval(
+    counts: npt.NDArray[np.int64], thresholds: Sequence[float], wanted: float, chosen: Counts
+) -> tuple[float, float]:
+    """Return the thresholds whose count of alerts is one that the wanted rate gives in 95 of 100 histories.
 
-    Between two candidates the threshold is taken to change as the count of alerts does.
+    A Poisson count, its spread widened where the alerts of the ``chosen`` threshold come in clusters: by the variance
+    of their counts a day over the mean. Between two candidates the threshold is taken to change as the count does.
     """
-    days = counts.shape[1]
-    draws = np.random.default_rng(0).multinomial(days, np.full(days, 1 / days), DRAWS)
-    drawn = counts @ draws.T
-    within = np.minimum.accumulate(drawn <= wanted, axis=0)
-    last = np.maximum(within.sum(axis=0) - 1, 0)
-    following = np.minimum(last + 1, len(thresholds) - 1)
-    at, every = np.array(thresholds), np.arange(DRAWS)
-    fewer, more = drawn[last, every], drawn[following, every]
-    share = np.where(more > wanted, (wanted - fewer) / np.maximum(more - fewer, 1), 0.0)
-    found = at[last] + share * (at[following] - at[last])
-    low, high = np.quantile(found, (0.025, 0.975))
-    return float(low), float(high)
+    few, many = (float(bound) for bound in poisson.ppf((0.025, 0.975), wanted))
+    mean = chosen.mean()
+    wider = sqrt(max(1.0, float(chosen.var(ddof=1) / mean))) if mean and len(chosen) > 1 else 1.0
+    bounds = (wanted - wider * (wanted - few), wanted + wider * (many - wanted))
+    reached = np.maximum.accumulate(counts.sum(axis=1))
+    ends = np.interp(bounds, reached, np.array(thresholds))
+    return float(ends.min()), float(ends.max())
