@@ -1,17 +1,18 @@
 """What else a shift of the mean is looked at by, beside the whitened distance: two forms that know how texts vary.
 
-The whitened distance trusts no direction more than another. Two kinds of change are likelier than that says, where it is
-known how texts of all kinds vary (``variety``, covariance V), as against those of the reference (S):
+The whitened distance trusts no direction more than another. Two kinds of change are likelier than that says, where it
+is known how texts of all kinds vary (``variety``, covariance V), as against those of the reference (S):
 
 - **Other content.** New questions are texts like any others, so a shift towards them is like a draw from V. The most
   powerful quadratic form for shifts ``d ~ N(0, V)`` in noise S is ``d' S^-1 V S^-1 d``: it adds up few directions
   instead of all, and least of all those of the reference's own topics.
-- **The same content, in another way.** A few hundred rows do not show along which quiet directions content varies: a
-  window has other questions, and so other topics, than they. V does, so ``d' (S + w V + r I)^-1 d`` leaves topics out
-  that the reference happens to lack. A model's style remains.
+- **The same content, in another manner.** A few hundred rows do not show along which quiet directions content varies:
+  a window has other questions, and so other topics, than they. V does, so ``d' (S + w V + r I)^-1 d`` leaves out what
+  the reference happens to lack. A model's style remains.
 
-Each is what the other is not, and both are quadratic, so that their null follows as the first one's does (``null``), and
-sums of features pool. With another encoder's vectors V would cost power, never false alarms: the moments are measured.
+Each is blind to what the other sees. Both are quadratic, so that their null follows as the first one's does (``null``)
+and sums of features pool. For another encoder's vectors V would cost power, never false alarms: the moments are
+measured.
 
 References:
     Goeman, van de Geer and van Houwelingen 2006, Testing against a high dimensional alternative, JRSS B 68.
@@ -34,7 +35,7 @@ _LEAST_VARIANCE = 1e-9
 
 
 def content(root: F64, loadings: F64, plain: slice) -> F64:
-    """Return the (D, dim) factor F by which ``|w F|^2`` is ``d' A^-1 V A^-1 d`` of whitened coordinates ``w = root^-1 d``.
+    """Return the (D, dim) factor F by which ``|w F|^2`` is ``d' A^-1 V A^-1 d`` of coordinates ``w = root^-1 d``.
 
     Args:
         root: (D, D) lower Cholesky factor of A, the reference's covariance of all columns with its ridge.

@@ -37,9 +37,9 @@ class SpectralTest:
     topics. Whitened, it sees a small shift along a quiet direction, such as another model's style, as a classifier
     trained for it would, without training: the power of a linear classifier two-sample test, for one pass over the
     window. Two ``forms`` that know how texts of all kinds vary look at the same d for other content, and for the same
-    content in another manner; the p-value is that of all three (``combination``), each by ``null.tail``. The effect is the distance of the mean vectors over the root mean
-    square distance of a reference row from its mean, both squares estimated without bias; without vectors among the
-    features, that of the features.
+    content in another manner; the p-value is that of all three (``combination``), each by ``null.tail``. The effect is
+    the distance of the mean vectors over the root mean square distance of a reference row from its mean, both squares
+    estimated without bias; without vectors among the features, that of the features.
 
     ``compare`` is a pure function of its arguments: frequencies and bandwidth come from the reference, and rows are
     put in a canonical order first, so that their order changes nothing.
