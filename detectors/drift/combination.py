@@ -29,5 +29,5 @@ def cauchy(p_values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     found = np.minimum(p_values, _MOST)
     # 1 / tan(pi p) is tan(pi (1/2 - p)) without its loss of digits for small p.
     mean = (1 / np.tan(np.pi * found)).mean(axis=0)
-    combined: npt.NDArray[np.float64] = np.arctan2(1.0, mean) / np.pi
-    return np.maximum(combined, LEAST_P)
+    combined: npt.NDArray[np.float64] = np.maximum(np.arctan2(1.0, mean) / np.pi, LEAST_P)
+    return combined

@@ -23,7 +23,7 @@ from inferwatch.detectors.drift.variety import packaged
 
 _threads: Any = threadpool_limits  # it has no types
 KEPT = 128
-"""References kept ready, some 3 MB each beside their vectors."""
+"""References kept ready, some 5 MB each beside their vectors."""
 _LEAST_VARIANCE = 1e-6
 _DIGITS = 4
 """Of a witness, after the point where the largest of the window is 1."""

@@ -96,7 +96,7 @@ class Whitening:
 class Form:
     """The quadratic form ``|w @ factor|^2`` of whitened coordinates w, (D,), beside their own; ``factor`` is (D, k)."""
 
-    factor: F64
+    factor: F32
     moments: Moments
 
 
@@ -198,11 +198,13 @@ class Spectrum:
         return Distance(self.statistic(whitened, rows) - usual, error**2, noise)
 
 
-def _factors(whitening: Whitening, sums: Sums, variety: F64 | None, plain: slice) -> tuple[F64, ...]:
+def _factors(whitening: Whitening, sums: Sums, variety: F64 | None, plain: slice) -> tuple[F32, ...]:
+    """Return the factors of ``forms``, in single precision: a reference is kept ready with them."""
     if variety is None or whitening.root is None:
         return ()
     root = whitening.root
-    return content(root, variety, plain), manner(root, variety, plain, sums.covariance, sums.rows)
+    found = content(root, variety, plain), manner(root, variety, plain, sums.covariance, sums.rows)
+    return tuple(factor.astype(np.float32) for factor in found)
 
 
 def mean_norm(rows: F64, mapped: FeatureMap) -> float:

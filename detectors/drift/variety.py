@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from pathlib import Path
 
@@ -17,15 +18,13 @@ _LEAST_AGREEMENT = 1.5
 def packaged() -> F64:
     """Return the (dim, dim) loadings L of the packaged covariance ``L L'``, of trace 1 (``variety_fit``)."""
     with np.load(PACKAGED) as file:
-        loadings: F64 = file["loadings"].astype(np.float64)
-    return loadings / np.sqrt(np.square(loadings).sum())
+        return _scaled(file["loadings"].astype(np.float64))
 
 
 def loadings_of(vectors: F64) -> F64:
     """Return the (dim, dim) loadings of (n, dim) ``vectors``: each direction of their covariance by its deviation."""
     values, directions = np.linalg.eigh(np.cov(vectors.T))
-    found: F64 = (directions * np.sqrt(np.maximum(values, 0)))[:, ::-1]
-    return found / np.sqrt(np.square(found).sum())
+    return _scaled((directions * np.sqrt(np.maximum(values, 0)))[:, ::-1])
 
 
 def agrees(covariance: F64, loadings: F64) -> bool:
@@ -38,3 +37,9 @@ def agrees(covariance: F64, loadings: F64) -> bool:
     if len(covariance) != len(loadings) or total <= 0:
         return False
     return len(loadings) * float(np.einsum("ij,ij->", covariance @ loadings, loadings)) / total > _LEAST_AGREEMENT
+
+
+def _scaled(loadings: F64) -> F64:
+    """Return ``loadings`` of a covariance of trace 1."""
+    found: F64 = loadings / math.sqrt(float(np.square(loadings).sum()))
+    return found
