@@ -15,15 +15,15 @@ from threadpoolctl import threadpool_limits
 
 from inferwatch.detectors.base import F32
 from inferwatch.detectors.drift.features import FeatureMap
-from inferwatch.detectors.drift.null import tail
 from inferwatch.detectors.drift.reference import Reference
 from inferwatch.detectors.drift.result import F64, Drift, abstain, canonical, checked, too_few
 from inferwatch.detectors.drift.scan import Distance
 from inferwatch.detectors.drift.spectrum import Spectrum, mean_norm
+from inferwatch.detectors.drift.variety import packaged
 
 _threads: Any = threadpool_limits  # it has no types
 KEPT = 128
-"""References kept ready, some 3 MB each beside their vectors."""
+"""References kept ready, some 5 MB each beside their vectors."""
 _LEAST_VARIANCE = 1e-6
 _DIGITS = 4
 """Of a witness, after the point where the largest of the window is 1."""
@@ -36,9 +36,10 @@ class SpectralTest:
     in the reference. Without the whitening this is the kernel MMD, which looks along the directions that vary most: the
     topics. Whitened, it sees a small shift along a quiet direction, such as another model's style, as a classifier
     trained for it would, without training: the power of a linear classifier two-sample test, for one pass over the
-    window. The p-value is that of ``null.tail``. The effect is the distance of the mean vectors over the root mean
-    square distance of a reference row from its mean, both squares estimated without bias; without vectors among the
-    features, that of the features.
+    window. Two ``forms`` that know how texts of all kinds vary look at the same d for other content, and for the same
+    content in another manner; the p-value is that of all three (``combination``), each by ``null.tail``. The effect is
+    the distance of the mean vectors over the root mean square distance of a reference row from its mean, both squares
+    estimated without bias; without vectors among the features, that of the features.
 
     ``compare`` is a pure function of its arguments: frequencies and bandwidth come from the reference, and rows are
     put in a canonical order first, so that their order changes nothing.
@@ -48,6 +49,7 @@ class SpectralTest:
         bandwidths: of the Gaussian kernels, in median distances of the reference.
         linear: whether the vectors themselves are among the features.
         ridge: r in traces of S over m, the rows of the reference; None: no whitening.
+        variety: whether what is known of how texts vary counts; without whitening, or without the vectors, it does not.
         min_rows: with fewer rows on either side the test abstains.
         seed: of frequencies and folds, beside the contents.
 
@@ -65,6 +67,7 @@ class SpectralTest:
         bandwidths: Sequence[float] = (1.0,),
         linear: bool = True,
         ridge: float | None = 8.0,
+        variety: bool = True,
         min_rows: int = 30,
         seed: int = 0,
     ) -> None:
@@ -74,6 +77,7 @@ class SpectralTest:
             raise ValueError(f"ridge must be over 0, or None, got {ridge}")
         self._features, self._bandwidths, self._linear = features, tuple(bandwidths), linear
         self._ridge, self._seed = ridge, seed
+        self._variety = packaged() if variety and linear else None
         self.min_rows = min_rows
         self._ready: OrderedDict[Reference, Spectrum] = OrderedDict()
 
@@ -147,7 +151,7 @@ class SpectralTest:
             inside, n, others = codes == code, int(sizes[code]), int(m - sizes[code])
             # The coordinates of all rows sum to nothing, so those of the others follow from those of the part.
             apart = spectrum.whitened(rows[inside].sum(axis=0), n) * (1 / n + 1 / others)
-            p_values[code] = tail(float(apart @ apart), spectrum.moments, n, others)
+            p_values[code] = spectrum.chances(apart[None, :], np.array([n]), others)[0]
             moved = plain[inside].mean(axis=0) - plain[~inside].mean(axis=0)
             squared = float(moved @ moved) - scatter * (1 / n + 1 / others)
             effects[code] = math.sqrt(max(0.0, squared) / scatter)
@@ -170,7 +174,9 @@ class SpectralTest:
         revision = f"{type(self).__name__}-{digest.hexdigest()}"
         # Many small products: the threads of a second core would wait for one another longer than they would work.
         with _threads(1, user_api="blas"):
-            return Spectrum.of(mapped(vectors), mapped, revision, ridge=self._ridge, seed=self._seed)
+            return Spectrum.of(
+                mapped(vectors), mapped, revision, ridge=self._ridge, seed=self._seed, variety=self._variety
+            )
 
 
 def _witness(spectrum: Spectrum, rows: F64) -> F32:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import nan
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import solve_triangular
 
 from inferwatch.detectors.base import F32
+from inferwatch.detectors.drift.combination import cauchy
 from inferwatch.detectors.drift.features import FeatureMap
+from inferwatch.detectors.drift.forms import content, manner
 from inferwatch.detectors.drift.null import Moments, average, mean_and_deviation, moments, tail
 from inferwatch.detectors.drift.result import F64
 from inferwatch.detectors.drift.scan import Distance
+from inferwatch.detectors.drift.variety import agrees
 
 MOST_FOLDS, ROWS_A_FOLD = 10, 25
 _LEAST_VARIANCE = 1e-9
@@ -89,6 +93,14 @@ class Whitening:
 
 
 @dataclass(frozen=True, eq=False)
+class Form:
+    """The quadratic form ``|w @ factor|^2`` of whitened coordinates w, (D,), beside their own; ``factor`` is (D, k)."""
+
+    factor: F32
+    moments: Moments
+
+
+@dataclass(frozen=True, eq=False)
 class Spectrum:
     """A reference made ready: feature map, whitening, and the moments that the null distribution follows from.
 
@@ -98,6 +110,7 @@ class Spectrum:
     Attributes:
         revision: names the feature map; sums of features of another revision mean something else.
         rows: how many the reference has.
+        forms: what a shift is looked at by beside its whitened distance (``forms``); the p-value is that of all.
         norm: mean squared norm of the reference's plain columns.
     """
 
@@ -106,10 +119,13 @@ class Spectrum:
     features: FeatureMap
     whitening: Whitening
     moments: Moments
+    forms: tuple[Form, ...]
     norm: float
 
     @classmethod
-    def of(cls, rows: F64, mapped: FeatureMap, revision: str, *, ridge: float | None, seed: int) -> Spectrum:
+    def of(
+        cls, rows: F64, mapped: FeatureMap, revision: str, *, ridge: float | None, seed: int, variety: F64 | None = None
+    ) -> Spectrum:
         """Prepare the (m, D) features ``rows`` of a reference, m >= 10, as ``mapped`` made them.
 
         ``ridge`` is the least variance of a direction that is trusted, in traces of the covariance over m: the size of
@@ -118,11 +134,20 @@ class Spectrum:
         share = None if ridge is None else ridge / len(rows)
         sums = Sums.of(rows)
         order = np.random.default_rng(seed).permutation(len(rows))
+        plain, known = mapped.plain, variety
+        if ridge is None or known is None or not agrees(sums.covariance[plain, plain], known):
+            known = None
         found = []
         for fold in np.array_split(order, min(MOST_FOLDS, max(2, len(rows) // ROWS_A_FOLD))):
-            held_out = Whitening.of(sums.without(rows[fold]), share)(rows[fold])
-            found.append(moments(held_out @ held_out.T))
-        return cls(revision, len(rows), mapped, Whitening.of(sums, share), average(found), mean_norm(rows, mapped))
+            others = sums.without(rows[fold])
+            whitening = Whitening.of(others, share)
+            held_out = whitening(rows[fold])
+            seen = [held_out, *(held_out @ factor for factor in _factors(whitening, others, known, plain))]
+            found.append([moments(one @ one.T) for one in seen])
+        whitening = Whitening.of(sums, share)
+        own, *of_forms = [average(one) for one in zip(*found, strict=True)]
+        forms = map(Form, _factors(whitening, sums, known, plain), of_forms)
+        return cls(revision, len(rows), mapped, whitening, own, tuple(forms), mean_norm(rows, mapped))
 
     def whitened(self, total: F64, rows: int) -> F64:
         """Return the sum of the (D,) coordinates of ``rows`` rows from the sum of their features."""
@@ -146,13 +171,40 @@ class Spectrum:
         """
         if not rows:
             return nan
-        return tail(self.statistic(whitened, rows), self.moments, rows / overdispersion, self.rows)
+        return float(self.chances(whitened[None, :] / rows, np.array([rows / overdispersion]), self.rows)[0])
+
+    def chances(self, shifts: F64, windows: npt.NDArray[Any], reference: float) -> F64:
+        """Return the (k,) p-values of (k, D) differences of mean coordinates.
+
+        Args:
+            shifts: the differences.
+            windows: (k,) how many independent rows each window is worth.
+            reference: and the reference.
+        """
+        each = [(shifts, self.moments), *((shifts @ form.factor, form.moments) for form in self.forms)]
+        return cauchy(
+            np.array(
+                [
+                    [tail(statistic, known, n, reference) for statistic, n in zip(squares, windows, strict=True)]
+                    for squares, known in ((np.einsum("ij,ij->i", seen, seen), known) for seen, known in each)
+                ]
+            )
+        )
 
     def shift(self, whitened: F64, rows: int, *, overdispersion: float = 1.0) -> Distance:
         """Return how far the mean of ``rows`` > 0 rows is, in units of the noise of one row in any direction."""
         usual, error = mean_and_deviation(self.moments, rows / overdispersion, self.rows)
         noise = overdispersion / rows + 1 / self.rows
         return Distance(self.statistic(whitened, rows) - usual, error**2, noise)
+
+
+def _factors(whitening: Whitening, sums: Sums, variety: F64 | None, plain: slice) -> tuple[F32, ...]:
+    """Return the factors of ``forms``, in single precision: a reference is kept ready with them."""
+    if variety is None or whitening.root is None:
+        return ()
+    root = whitening.root
+    found = content(root, variety, plain), manner(root, variety, plain, sums.covariance, sums.rows)
+    return tuple(factor.astype(np.float32) for factor in found)
 
 
 def mean_norm(rows: F64, mapped: FeatureMap) -> float:

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from inferwatch.detectors.base import F32
-from inferwatch.detectors.drift.null import tail
 from inferwatch.detectors.drift.reference import Reference
 from inferwatch.detectors.drift.scan import scales
 from inferwatch.detectors.drift.spectral import SpectralTest
@@ -60,14 +59,8 @@ class Own:
         """Return the (looks,) p-values of (looks, D) sums of the features of so many rows: ``pooled``, at once."""
         spectrum = self._test.prepare(self._reference)
         few = min(counts.min(initial=len(self._reference.vectors)), len(self._reference.vectors)) < self._test.min_rows
-        d = spectrum.whitening(totals / np.maximum(counts, 1)[:, None])
-        statistics = (d**2).sum(axis=1)
-        return np.array(
-            [
-                nan if few and n < self._test.min_rows else tail(statistic, spectrum.moments, n, spectrum.rows)
-                for statistic, n in zip(statistics.tolist(), counts.tolist(), strict=True)
-            ]
-        )
+        found = spectrum.chances(spectrum.whitening(totals / np.maximum(counts, 1)[:, None]), counts, spectrum.rows)
+        return np.where(few & (counts < self._test.min_rows), nan, found)
 
     def pooled(self, total: F64, rows: int) -> float:
         """Return what ``tails`` does for one look, by the service's own way."""
