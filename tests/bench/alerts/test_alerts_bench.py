@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -69,5 +70,19 @@ def test_a_lost_alert_and_a_repeated_page_would_be_seen(store: ClickHouseStore) 
 
 
 def test_the_page_says_what_the_raw_results_say() -> None:
-    assert report.PAGE.read_text() == report.page(results(FOLDER))
-    assert all(value is not None for value in json.loads(json.dumps(summary(SUMMARY, FOLDER))).values())
+    found = results(FOLDER)
+    assert set(found) <= set(report.SECTIONS)
+    assert report.PAGE.read_text() == report.page(found)
+
+
+def test_the_line_is_taken_from_the_raw_results(tmp_path: Path) -> None:
+    for part, raw in {
+        "agreement": {"histories": 1000, "disagreements": 1},
+        "speed": {"instances_per_s": 20_000},
+        "faults": {"schedules": 60, "lost": 2, "repeated": 3},
+    }.items():
+        (tmp_path / f"{part}.json").write_text(json.dumps(raw))
+    assert list(summary(SUMMARY, tmp_path).items()) == [
+        ("histories", 1000), ("disagreements", 1), ("instances_per_s", 20_000),
+        ("fault_schedules", 60), ("alerts_lost", 2), ("pages_repeated", 3),
+    ]  # fmt: skip

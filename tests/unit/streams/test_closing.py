@@ -109,19 +109,6 @@ def test_windows_without_rows_are_told_once_they_are_complete(store: ClickHouseS
     ]  # fmt: skip
 
 
-def test_a_window_that_late_rows_have_come_for_is_decided_again(
-    store: ClickHouseStore, build: Any, record: Any
-) -> None:
-    recorder = Recorder()
-    closing, pipeline = closer(store, decider=recorder), build(store)
-    put(pipeline, [record(0, minute=5), record(1, minute=10.6)])
-    closing.tick()
-    put(pipeline, [record(2, minute=6)])
-    closing.flush()
-    first = Window(DAY, DAY + timedelta(minutes=10))
-    assert [window for window in recorder.windows if window == first] == [first, first]
-
-
 def test_the_numbers_are_those_of_the_rows(store: ClickHouseStore, build: Any, record: Any) -> None:
     rows = [
         record(
@@ -169,9 +156,7 @@ def test_order_batches_and_repetition_change_no_number(store: ClickHouseStore, b
     assert store.query("SELECT max(revision) AS r FROM windows").to_pylist() == [{"r": 0}]
 
 
-def test_late_rows_publish_a_higher_revision_and_no_second_decision(
-    store: ClickHouseStore, build: Any, record: Any
-) -> None:
+def test_late_rows_publish_a_higher_revision_and_are_decided(store: ClickHouseStore, build: Any, record: Any) -> None:
     recorder = Recorder()
     clock = ManualClock(datetime.now(UTC))  # noqa: TID251
     closing = closer(store, clock, recorder)
@@ -185,7 +170,8 @@ def test_late_rows_publish_a_higher_revision_and_no_second_decision(
     windows = store.query("SELECT revision, rows FROM windows ORDER BY window_start").to_pylist()
     assert windows == [{"revision": 1, "rows": 11}, {"revision": 0, "rows": 10}]
     assert metrics(store, metric="inferences")[DAY, "shop", "__all__", "__all__", "inferences"][0] == 11
-    assert len(recorder.windows) == 2
+    first, second = (Window(DAY + n * timedelta(minutes=10), DAY + (n + 1) * timedelta(minutes=10)) for n in (0, 1))
+    assert recorder.windows == [first, second, first]
 
 
 def test_a_crash_at_any_insert_changes_no_number(
