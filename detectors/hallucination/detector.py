@@ -53,7 +53,7 @@ class Hallucination(Detector):
         reasons = tuple(_abstains(item) for item in batch.items)
         views = [() if reason else _views(item) for item, reason in zip(batch.items, reasons, strict=True)]
         flat = [view for own in views for view in own]
-        grounded = _ground(batch, flat)
+        grounded = ground_all(batch, flat)
         scored: Iterator[tuple[Grounding, F32]] = iter(())
         if grounded:
             probabilities = self._model(np.concatenate([one.features for one in grounded]))
@@ -91,7 +91,8 @@ def _abstains(item: Item) -> str:
     return "" if read(views[0]).claims else "no claims"
 
 
-def _ground(batch: Batch, views: Sequence[Item]) -> list[Grounding]:
+def ground_all(batch: Batch, views: Sequence[Item]) -> list[Grounding]:
+    """Compare the claims of each item, of which each has some, with its contexts by the vectors of ``batch``."""
     readings = [read(view) for view in views]
     flat = [text for found in readings for text in (*found.claims, *found.sentences)]
     vectors = batch.embed(flat) if flat else np.empty((0, 0), np.float32)
