@@ -14,8 +14,7 @@ from math import floor, inf, isfinite, isnan, log10, sqrt
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import chdtri
-from scipy.stats import poisson
+from scipy.special import chdtri, pdtrik
 
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.rules import Bound, Condition, Rule
@@ -221,7 +220,7 @@ def _interval(
     A Poisson count, its spread widened where the alerts of the ``chosen`` threshold come in clusters: by the variance
     of their counts a day over the mean. Between two candidates the threshold is taken to change as the count does.
     """
-    few, many = (float(bound) for bound in poisson.ppf((0.025, 0.975), wanted))
+    few, many = (max(0.0, float(np.ceil(pdtrik(share, wanted)))) for share in (0.025, 0.975))
     mean = chosen.mean()
     wider = sqrt(max(1.0, float(chosen.var(ddof=1) / mean))) if mean and len(chosen) > 1 else 1.0
     bounds = (wanted - wider * (wanted - few), wanted + wider * (many - wanted))
