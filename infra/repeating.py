@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from inferwatch.infra.notifiers import AnyNotifier
 from inferwatch.infra.notifiers.alertmanager import Alertmanager
@@ -68,11 +68,26 @@ class Repeating:
     def _standing(self, receiver: Alertmanager) -> list[Notification]:
         """Return the last message of every group of alerts that may be active still, or was until now."""
         now = self._clock.now()
-        rows = self._store.query(
-            "SELECT payload, o.created_at AS created FROM outbox AS o WHERE receiver = {receiver:String} "
-            "AND o.created_at >= {since:DateTime64(3, 'UTC')} "
-            "ORDER BY created DESC, o.at DESC LIMIT 1 BY JSONExtractString(payload, 'dedup_key')",
-            {"receiver": receiver.name, "since": now - REACH},
-        ).to_pylist()
-        found = [(outbox.decode(row["payload"]), row["created"]) for row in rows]
+        found = last_messages(self._store, receiver.name, now - REACH)
         return [note for note, at in found if note.status is not State.RESOLVED or now - at <= RESOLVED_FOR]
+
+
+def last_messages(
+    store: Store, receiver: str, since: datetime, *, sent: bool = False
+) -> list[tuple[Notification, datetime]]:
+    """Return the last message to ``receiver`` of every group, and when it was written, newest first.
+
+    Args:
+        store: with the outbox.
+        receiver: its name.
+        since: older messages are not looked at.
+        sent: only what it has accepted.
+    """
+    accepted = "AND id IN (SELECT id FROM deliveries_raw WHERE receiver = {receiver:String} AND status = 'sent') "
+    rows = store.query(
+        "SELECT payload, o.created_at AS created FROM outbox AS o WHERE receiver = {receiver:String} "
+        f"AND o.created_at >= {{since:DateTime64(3, 'UTC')}} {accepted if sent else ''}"
+        "ORDER BY created DESC, o.at DESC LIMIT 1 BY JSONExtractString(payload, 'dedup_key')",
+        {"receiver": receiver, "since": since},
+    ).to_pylist()
+    return [(outbox.decode(row["payload"]), row["created"]) for row in rows]

@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 from inferwatch.detectors.base import Detector, Encoder
 from inferwatch.infra import memory
 from inferwatch.infra import notifiers as receivers
+from inferwatch.infra.acknowledging import Acknowledging
 from inferwatch.infra.clickhouse.migrate import migrate
 from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
 from inferwatch.infra.clickhouse.timed import TimedStore
@@ -103,6 +104,7 @@ class Parts:
     closer: Closer
     alerting: Alerting
     repeating: Repeating
+    acknowledging: Acknowledging
     telemetry: Telemetry
     thresholds: Mapping[str, float]
 
@@ -133,13 +135,15 @@ async def assemble(
         telemetry = Telemetry()
         timed = TimedStore(store, clock, telemetry)
         alerting = Alerting(settings, timed, senders, clock, limits, telemetry)
-        repeating = Repeating(timed, senders, clock)
+        repeating, acknowledging = Repeating(timed, senders, clock), Acknowledging(timed, senders, clock)
         pipeline = Pipeline(settings, encoder, detectors, timed, clock, telemetry)
         feedback = FeedbackIntake(settings, timed, clock)
         closer = Closer(settings, timed, clock, alerting, encoder.revision, limits, source, telemetry)
         stack.enter_context(memory.settled())
         stack.enter_context(short_turns())
-        yield Parts(store, encoder, pipeline, feedback, closer, alerting, repeating, telemetry, limits)
+        yield Parts(
+            store, encoder, pipeline, feedback, closer, alerting, repeating, acknowledging, telemetry, limits
+        )  # fmt: skip
 
 
 async def run_worker(
@@ -213,6 +217,7 @@ async def run_worker(
                 await asyncio.to_thread(parts.alerting.look_at_rows, parts.closer.watermark)
                 await parts.alerting.deliver()
                 await parts.repeating.repeat_if_due()
+                await parts.acknowledging.acknowledge_if_due()
 
         turns: Counter[str] = Counter()
         for name, pause, work in (
