@@ -13,6 +13,7 @@ MOST = 1_000_000
 Value = float | str | None
 """A number (NaN: none could be computed from the rows), ``FAULT``, or None where the window has none of the series."""
 
+_WORDS: dict[str, Value] = {"_": None, "NaN": nan, FAULT: FAULT}
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _ITEM = re.compile(rf"({_NUMBER})(?:([-+](?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)?x(\d+))?")
 _WORD = re.compile(r"(_|NaN|error)(?:x(\d+))?")
@@ -35,8 +36,7 @@ def expand(text: str) -> list[Value]:
     for part in text.split():
         word, item = _WORD.fullmatch(part), _ITEM.fullmatch(part)
         if word is not None:
-            value: Value = {"_": None, "NaN": nan, FAULT: FAULT}[word[1]]
-            more: list[Value] = [value] * _count(word[2] or "1")
+            more: list[Value] = [_WORDS[word[1]]] * _count(word[2] or "1")
         elif item is not None:
             first, step = float(item[1]), float(item[2] or 0)
             more = [first + step * place for place in range(_count(item[3] or "0") + 1)]

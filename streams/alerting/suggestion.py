@@ -99,7 +99,7 @@ def suggest(
         if place not in counts:
             found = fired(_at(rule, thresholds[place]), looks, windows, since, until)
             opened = [-(-(one.began - since) // DAY) - 1 for one in found]
-            counts[place] = np.bincount(opened, minlength=days)
+            counts[place] = np.bincount(opened, minlength=days).astype(np.int64)
         return int(counts[place].sum())
 
     # An alert takes a number at least, so that candidates with few numbers beyond them are of no interest.
