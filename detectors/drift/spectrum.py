@@ -204,7 +204,7 @@ class Spectrum:
 def _factors(whitening: Whitening, covariance: F64, variety: F64 | None, plain: slice, rows: int) -> tuple[F32, ...]:
     """Return the factors of ``forms``, in single precision: a reference is kept ready with them.
 
-    ``rows`` is that of the whole reference also without a fold: with another ridge the moments would be of another form.
+    ``rows`` is that of the whole reference also without a fold: with another ridge the moments are of another form.
     """
     if variety is None or whitening.root is None:
         return ()
