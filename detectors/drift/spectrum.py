@@ -142,11 +142,14 @@ class Spectrum:
             others = sums.without(rows[fold])
             whitening = Whitening.of(others, share)
             held_out = whitening(rows[fold])
-            seen = [held_out, *(held_out @ factor for factor in _factors(whitening, others, known, plain))]
+            seen = [
+                held_out,
+                *(held_out @ factor for factor in _factors(whitening, others.covariance, known, plain, len(rows))),
+            ]
             found.append([moments(one @ one.T) for one in seen])
         whitening = Whitening.of(sums, share)
         own, *of_forms = [average(one) for one in zip(*found, strict=True)]
-        forms = map(Form, _factors(whitening, sums, known, plain), of_forms)
+        forms = map(Form, _factors(whitening, sums.covariance, known, plain, len(rows)), of_forms)
         return cls(revision, len(rows), mapped, whitening, own, tuple(forms), mean_norm(rows, mapped))
 
     def whitened(self, total: F64, rows: int) -> F64:
@@ -198,12 +201,15 @@ class Spectrum:
         return Distance(self.statistic(whitened, rows) - usual, error**2, noise)
 
 
-def _factors(whitening: Whitening, sums: Sums, variety: F64 | None, plain: slice) -> tuple[F32, ...]:
-    """Return the factors of ``forms``, in single precision: a reference is kept ready with them."""
+def _factors(whitening: Whitening, covariance: F64, variety: F64 | None, plain: slice, rows: int) -> tuple[F32, ...]:
+    """Return the factors of ``forms``, in single precision: a reference is kept ready with them.
+
+    ``rows`` is that of the whole reference also without a fold: with another ridge the moments are of another form.
+    """
     if variety is None or whitening.root is None:
         return ()
     root = whitening.root
-    found = content(root, variety, plain), manner(root, variety, plain, sums.covariance, sums.rows)
+    found = content(root, variety, plain), manner(root, variety, plain, covariance, rows)
     return tuple(factor.astype(np.float32) for factor in found)
 
 
