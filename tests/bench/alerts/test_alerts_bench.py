@@ -17,6 +17,7 @@ from tests.bench.parts import summary
 from tests.bench.report import results
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_live_test_backtest_and_replay_agree(store: ClickHouseStore, seed: int) -> None:
     found = agreement.measure(store, seed, 12)
@@ -26,6 +27,7 @@ def test_live_test_backtest_and_replay_agree(store: ClickHouseStore, seed: int) 
     assert {"pending", "firing", "recovering", "resolved", "no_data"} <= found["transitions"].keys()
 
 
+@pytest.mark.slow
 def test_a_fault_in_the_memory_would_be_seen(store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Memory, "newest", lambda *_: {})
     assert agreement.measure(store, 1, 12)["disagreements"]
