@@ -12,8 +12,10 @@ import orjson
 from inferwatch.schemas.windows import ALL, SeriesKey, Window
 from inferwatch.streams.ports import Store
 
-STEP = "(at, indexOf(['inactive', 'pending', 'no_data', 'error', 'recovering', 'firing', 'resolved'], to_state))"
-"""What transitions are ordered by: an alert may take two steps at one instant, the later is the one further along."""
+STEP = (
+    "(at, sequence, indexOf(['inactive', 'pending', 'no_data', 'error', 'recovering', 'firing', 'resolved'], to_state))"
+)
+"""What transitions are ordered by. Those from before they were numbered have 0: the one further along is the later."""
 OPEN = ("firing", "recovering", "no_data", "error")
 """States in which people were told that it began, and not yet that it is over."""
 OVER = ("resolved", "inactive")

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from inferwatch.schemas.baselines import CANARY
+from inferwatch.schemas.event_rules import EVENT
 from inferwatch.schemas.rules import BLIND
 from inferwatch.schemas.windows import ALL, OTHER, SeriesKey, Window
 from inferwatch.streams.aggregate import IN_WINDOW, capped_segments, segment_expression
@@ -87,17 +88,17 @@ def examples(
         metric: whose number they made.
         period: where to look; for drift, the window that was compared.
         down: whether small numbers are the bad ones.
-        detail: of the window's metric; of drift it names the rows.
+        detail: of the window's metric; of drift, and of an alert on single rows, it names the rows.
         thresholds: score name -> from which score on a row counts.
         max_values: how many values of a segment dimension have a series of their own.
         texts: whether texts may be read (``privacy.store_text``).
     """
     score, parameters = metric.rpartition(".")[0], _place(series, period)
-    if metric.startswith(("drift.", CANARY)):
+    if metric.startswith(("drift.", CANARY)) or metric.endswith(EVENT):
         wanted = [one for one in detail.get("examples") or () if isinstance(one, str)][:EXAMPLES]
         if not wanted:
             return []
-        column = column_of(metric)
+        column = score if metric.endswith(EVENT) else column_of(metric)
         shows, amount, where = text_of(column or metric.split(".")[1]), "0", "id IN {ids:Array(String)}"
         parameters |= {"ids": wanted}
         score = column

@@ -12,6 +12,7 @@ from inferwatch.schemas.alerts import State
 from inferwatch.schemas.baselines import CANARY
 from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.errors import NotFound
+from inferwatch.schemas.event_rules import EVENT
 from inferwatch.schemas.explanation import Brief
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.rules import Rule, Severity
@@ -132,7 +133,7 @@ class Incidents:
             runbook_url=rule.runbook_url if rule else _described(told)[1],
             condition=condition(rule) if rule else said,
             threshold=compared[1] if compared else nan,
-            recovery=rule.resolve_when.threshold if rule and rule.resolve_when else nan,
+            recovery=rule.resolve_when.threshold if compared and rule and rule.resolve_when else nan,
             down=down,
             told=told,
             numbers=found,
@@ -173,6 +174,8 @@ class Incidents:
         )
 
     def _examples(self, episode: Episode, detail: Mapping[str, Any], period: Window, down: bool) -> Sequence[Example]:
+        if episode.metric.endswith(EVENT):
+            period, detail = self._severe(episode, period)
         drift = episode.metric.startswith(("drift.", CANARY))
         return examples(
             self._store,
@@ -185,6 +188,18 @@ class Incidents:
             max_values=self._settings.segments.max_values,
             texts=self._settings.privacy.store_text,
         )
+
+    def _severe(self, episode: Episode, period: Window) -> tuple[Window, Mapping[str, Any]]:
+        """Return when the single rows that the alert took in happened, and the ids of the worst of them."""
+        rows = self._store.query(
+            "SELECT id, max(s.score) AS worst, max(s.timestamp) AS at FROM severe_rows_raw AS s "
+            "WHERE alert_id = {alert:String} GROUP BY id ORDER BY worst DESC, id LIMIT 20",
+            {"alert": episode.alert_id},
+        ).to_pylist()
+        times = [row["at"] for row in rows]
+        if times:
+            period = Window(min(times), max(times) + timedelta(milliseconds=1))
+        return period, {"examples": [row["id"] for row in rows]}
 
     def _drawable(self, episode: Episode, detail: Mapping[str, Any]) -> bool:
         """Return whether the window's vectors, which a picture is drawn from, are still there."""
@@ -218,7 +233,7 @@ class Incidents:
         """Say what is missing because its time is over. An alert without data had no rows in the first place."""
         kept = self._settings.store.retention
         said: list[str] = []
-        if not episode.series.application:  # it is about the service itself
+        if not episode.series.application or episode.metric.endswith(EVENT):  # of the service itself, of single rows
             return said
         if not found.points and episode.opened.n:
             said.append(f"The numbers of its windows have expired: they are kept for {kept.window_metrics_days} days.")

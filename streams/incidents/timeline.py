@@ -28,6 +28,7 @@ _SENT = {
     "retrying": "has not been told yet",
     "attempting": "is being told",
     "waiting": "is to be told",
+    "superseded": "was told the same by another process",
 }
 
 

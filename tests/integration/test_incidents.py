@@ -16,7 +16,6 @@ from pydantic import SecretStr
 from inferwatch.infra.clickhouse.store import ClickHouseStore
 from inferwatch.infra.web.app import create_app
 from inferwatch.schemas.clock import ManualClock
-from inferwatch.schemas.matchers import Matcher
 from inferwatch.schemas.settings import PrivacySettings, SegmentSettings, Settings, StoreSettings, WebSettings
 from inferwatch.streams.alerting.silences import Silences
 from inferwatch.streams.incidents.incident import Incidents
@@ -178,6 +177,28 @@ async def test_who_carries_it_adds_up_to_the_number(resolved: ClickHouseStore, s
         "model m-2 took over from m-0 at 07:40 UTC, 20m before.",
     ]
     assert found["first_steps"] == ["Roll back the model.", "model m-2 is new since 07:40 UTC: try m-0 again."]
+
+
+async def test_an_alert_on_single_rows_shows_the_rows_that_it_took_in(store: ClickHouseStore, start: Start) -> None:
+    traffic(store)
+    ids = ("call-0-5", "call-1-9")
+    taken = {"rule": "toxic-answers", "application": "support", "alert_id": ALERT, "noted_at": NOW}
+    insert(
+        store,
+        "severe_rows_raw",
+        [
+            taken | {"id": one, "score": 0.97, "timestamp": T0 + place * STEP + timedelta(seconds=5 * n)}
+            for one, (place, n) in zip(ids, ((0, 5), (1, 9)), strict=True)
+        ],
+    )
+    event = {"metric": "toxicity.output.event", "value": 0.97, "threshold": "> 0.95", "n": 1, "at": T0 + STEP}
+    insert(store, "alerts_raw", [transition("firing", 0, **event)])
+    client = await start(store)
+    found = await one(client)
+    assert {row["id"] for row in found["examples"]} == set(ids)
+    assert all(row["evidence"] and row["shows"] == "output" for row in found["examples"])
+    assert found["missing"] == []
+    assert "<mark" in await page(client)
 
 
 async def test_an_alert_of_one_segment_is_held_against_the_others(store: ClickHouseStore, start: Start) -> None:
@@ -503,7 +524,7 @@ async def test_alerts_of_the_application_at_the_same_time_are_named(resolved: Cl
 def test_silences_that_cover_it_are_part_of_it(bare: ClickHouseStore) -> None:
     silences = Silences(bare, ManualClock(NOW))
     for name in ("toxic-answers", "another"):
-        silences.add([Matcher.parse(f"alertname={name}")], NOW, NOW + timedelta(days=1), "Ada", "known")
+        silences.add([f"alertname={name}"], NOW + timedelta(days=1), "Ada", "known")
     found = Incidents(bare, Settings(segments=SegmentSettings(dimensions=("model",))), THRESHOLDS, ManualClock(NOW))
     assert [[str(one) for one in silence.matchers] for silence in found.find(ALERT).silences] == [
         ['alertname="toxic-answers"']

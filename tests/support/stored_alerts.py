@@ -28,6 +28,7 @@ LABELS = {"application": "support"}
 MS = pa.timestamp("ms", "UTC")
 _TYPES: Mapping[str, Any] = {
     "labels": pa.map_(pa.string(), pa.string()),
+    "told": pa.map_(pa.string(), pa.string()),
     "scores": pa.map_(pa.string(), pa.float32()),
     "abstained": pa.map_(pa.string(), pa.string()),
     "contexts": pa.list_(pa.string()),
@@ -139,6 +140,7 @@ def message(
         "id": identity,
         "receiver": receiver,
         "alert_id": alert,
+        "told": [(one["alert_id"], one["status"]) for one in note.get("alerts", [note | {"alert_id": alert}])],
         "payload": json.dumps(note),
         "at": at,
         "created_at": at + timedelta(seconds=31),
