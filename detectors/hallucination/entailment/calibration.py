@@ -55,7 +55,8 @@ class Calibration:
 
     def _mean(self, cheap: F32, cross: F32) -> npt.NDArray[np.float64]:
         held = np.clip(cheap.astype(np.float64), _EDGE, 1 - _EDGE)
-        return (np.log(held / (1 - held)) + self.cross_slope * cross + self.cross_shift) / 2
+        log_odds: npt.NDArray[np.float64] = np.log(held / (1 - held)) + self.cross_slope * cross + self.cross_shift
+        return log_odds / 2
 
     @classmethod
     def fit(cls, families: Sequence[Claims]) -> Calibration:
