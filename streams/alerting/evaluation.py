@@ -64,8 +64,8 @@ def evaluate(
 
     Done again with the same numbers it changes nothing. With others, because late rows have come, it may resolve what
     fired at this window, cancel what is pending or begin an episode; one that was resolved at this window stays so: no
-    episode pages twice. An instance that has transitions after this window, or its number in a later one, is left as it
-    is: that later window has been judged.
+    episode pages twice. An instance that has transitions after this window, or whose application has numbers in a later
+    one, is left as it is: that later window has been judged.
 
     Args:
         rules: what is asked.
@@ -84,13 +84,14 @@ def evaluate(
     for rule in rules:
         kind = kind_of(rule)
         own = newest[kind]
+        moved_on = {series.application for series, found in own.items() if found.later}
         for series, metric in _instances(rule, window, kinds[kind], own, history):
             identity, labels = _identity(rule.name, series)
             if metric is not None and metric.window != window:
                 raise ValueError(f"{metric.metric} of {series} is of {metric.window}, expected {window}")
             found = own.get(series, NOTHING)
             now = history.now(identity)
-            if identity in history.later or found.later:
+            if identity in history.later or series.application in moved_on:
                 verdicts.append(Verdict(rule, window, metric, identity, labels, now, (), float("nan")))
                 continue
             reading = read(rule, window, metric, past, _seen(rule, window, found))
