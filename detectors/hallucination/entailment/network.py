@@ -72,7 +72,7 @@ class CrossEncoder:
         self._tokenizer: Any = Tokenizer.from_file(str(source / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        self._ends = tuple(self._tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]"))
+        self._ends: list[int] = self._tokenizer.encode("").ids
 
     @classmethod
     def load(cls, path: Path = PACKAGED, model: str = BUNDLED) -> CrossEncoder:
