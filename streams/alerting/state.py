@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import nan
 from typing import Any
 
@@ -17,6 +17,8 @@ Move = tuple[State, datetime | None]
 
 OPEN = frozenset({State.FIRING, State.RECOVERING})
 AT_REST = frozenset({State.INACTIVE, State.RESOLVED})
+_APART = timedelta(seconds=1)
+"""How much earlier a silence that fires begins, so that an episode of the window that begins there is not the same."""
 
 
 def step(
@@ -153,7 +155,7 @@ def _silent(rule: Rule, state: AlertState, reading: Reading) -> list[Move]:
         return [(State.RESOLVED, since)] if current not in AT_REST else []
     if policy is Silence.FIRE:
         if current in AT_REST:
-            return [(State.FIRING, began)]
+            return [(State.FIRING, began - _APART)]
         return [(State.FIRING, since)] if current in (State.PENDING, State.RECOVERING) else []
     if current in UNKNOWN:
         return []

@@ -72,7 +72,7 @@ def test_the_level_is_kept_where_the_variety_of_texts_counts(n: int) -> None:
     rng = np.random.default_rng(n)
     p = []
     for _ in range(40):
-        test, base = SpectralTest(), reference(texts(rng, 250, USUAL))
+        test, base = SpectralTest(variety=True), reference(texts(rng, 250, USUAL))
         assert test.prepare(base).forms
         p += [test.compare(base, texts(rng, n, USUAL)).p_value for _ in range(3)]
     # Three windows share a reference, so that 120 are worth less than 120.
@@ -120,8 +120,8 @@ def test_the_variety_counts_for_vectors_of_its_encoder_only() -> None:
     assert not agrees(covariance(rotated), loadings)
     assert not agrees(covariance(own[:, :32]), loadings)
     assert not agrees(covariance(np.repeat(own[:1], 9, axis=0)), loadings)
-    assert SpectralTest().prepare(reference(own)).forms
-    assert not SpectralTest().prepare(reference(rotated)).forms
+    assert SpectralTest(variety=True).prepare(reference(own)).forms
+    assert not SpectralTest(variety=True).prepare(reference(rotated)).forms
 
 
 def test_loadings_are_those_of_the_covariance() -> None:
