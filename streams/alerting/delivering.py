@@ -7,7 +7,6 @@ import hashlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from math import inf
 from uuid import uuid4
 
 from inferwatch.schemas.alerts import Notification
@@ -30,10 +29,6 @@ ANSWER_SECONDS = 20.0
 """A notifier that has not returned by then is cut off: longer than its own timeout, shorter than the lease."""
 
 
-LOOK_SECONDS = 5.0
-"""How often the outbox is looked at while it was empty and this process has written nothing: another may have."""
-
-
 class Deliverer:
     """Tries what is in the outbox until each receiver has taken it, or it is given up.
 
@@ -54,13 +49,6 @@ class Deliverer:
         self._waits = Waits(clock)
         self._breakers = Breakers(clock)
         self._horizon: datetime | None = None
-        self._woken = 0
-        self._rests_until = -inf
-
-    def wake(self) -> None:
-        """Look at the outbox at the next call: there is something in it."""
-        self._woken += 1
-        self._rests_until = -inf
 
     async def deliver(self) -> int:
         """Try what is due, all receivers at once, at most 20 messages or 10 s each; return how many were accepted.
@@ -77,12 +65,8 @@ class Deliverer:
             StoreUnavailable: call again; what was accepted and could not be recorded is recorded first then.
         """
         await self._record()
-        if self._clock.monotonic() < self._rests_until:
-            return 0
-        now, woken = self._clock.now(), self._woken
+        now = self._clock.now()
         parcels = await asyncio.to_thread(outbox.open_parcels, self._store, self._horizon)
-        if not parcels and woken == self._woken:
-            self._rests_until = self._clock.monotonic() + LOOK_SECONDS
         if outbox.all_listed(parcels):
             self._horizon = min([now, *(parcel.created_at for parcel in parcels)]) - outbox.OVERLAP
         self._waits.look(parcels)

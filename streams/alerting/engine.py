@@ -132,7 +132,7 @@ class Alerting:
                 self._recorder.add(TRANSITIONS, 1, one.rule, one.to_state)
         found = [*(one for own in known.recorded.values() for one in own), *fresh]
         if any(one.told for one in found):
-            self._dispatch()
+            self._dispatcher.dispatch()
         return sorted(found, key=lambda one: (one.rule, one.fingerprint, one.sequence))
 
     def let_pass(self, began: datetime, until: datetime) -> list[Transition]:
@@ -157,7 +157,7 @@ class Alerting:
         """
         changed = self._events.look(mark)
         if changed:
-            self._dispatch()
+            self._dispatcher.dispatch()
         return changed
 
     # Telling ---------------------------------------------------------------------------------------------------------
@@ -168,13 +168,8 @@ class Alerting:
         Raises:
             StoreUnavailable: call again; what was accepted and could not be recorded is recorded first then.
         """
-        if await asyncio.to_thread(self._dispatcher.dispatch_if_due):
-            self._deliverer.wake()
+        await asyncio.to_thread(self._dispatcher.dispatch_if_due)
         return await self._deliverer.deliver()
-
-    def _dispatch(self) -> None:
-        if self._dispatcher.dispatch():
-            self._deliverer.wake()
 
 
 def _token(table: str, window: Window, ids: Iterable[str]) -> str:

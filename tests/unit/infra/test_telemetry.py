@@ -105,8 +105,8 @@ def test_names_follow_prometheus(metric: Metric) -> None:
     if isinstance(metric, Histogram):
         assert metric.name.endswith("_seconds")
     assert set(metric.labels) <= {
-        "backend", "detector", "loop", "partition", "python", "queue", "reason", "receiver", "result", "revision", "rule",
-        "score", "stage", "state", "status", "table", "version",
+        "backend", "detector", "loop", "partition", "python", "queue", "reason", "receiver", "result", "revision",
+        "rule", "score", "stage", "state", "status", "table", "version",
     }, "a new label: can its values be counted on one's fingers, and are they never ids, users or texts?"  # fmt: skip
 
 
