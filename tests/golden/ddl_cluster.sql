@@ -524,7 +524,7 @@ ALTER TABLE watch.outbox_raw ON CLUSTER `main`
 ALTER TABLE watch.outbox_raw ON CLUSTER `main` MATERIALIZE COLUMN told;
 
 CREATE OR REPLACE VIEW watch.outbox ON CLUSTER `main` AS
-SELECT id, receiver, group_key, reason, alert_id, told, payload, at, created_at
+SELECT id, receiver, group_key, previous, reason, alert_id, told, dedup_key, payload, at, created_at
 FROM watch.outbox_raw FINAL WHERE receiver != '';
 
 CREATE TABLE IF NOT EXISTS watch.silences_raw ON CLUSTER `main` (

@@ -524,7 +524,7 @@ ALTER TABLE inferwatch.outbox_raw
 ALTER TABLE inferwatch.outbox_raw  MATERIALIZE COLUMN told;
 
 CREATE OR REPLACE VIEW inferwatch.outbox  AS
-SELECT id, receiver, group_key, reason, alert_id, told, payload, at, created_at
+SELECT id, receiver, group_key, previous, reason, alert_id, told, dedup_key, payload, at, created_at
 FROM inferwatch.outbox_raw FINAL WHERE receiver != '';
 
 CREATE TABLE IF NOT EXISTS inferwatch.silences_raw  (

@@ -12,7 +12,7 @@ ALTER TABLE ${database}.outbox_raw ${on_cluster}
 ALTER TABLE ${database}.outbox_raw ${on_cluster} MATERIALIZE COLUMN told;
 
 CREATE OR REPLACE VIEW ${database}.outbox ${on_cluster} AS
-SELECT id, receiver, group_key, reason, alert_id, told, payload, at, created_at
+SELECT id, receiver, group_key, previous, reason, alert_id, told, dedup_key, payload, at, created_at
 FROM ${database}.outbox_raw FINAL WHERE receiver != '';
 
 -- A silence is written again when it is expired; the later row counts. None is ever dropped.
