@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from inferwatch.detectors.sentences import split_sentences
 from inferwatch.infra.catalogue import scores
 from inferwatch.infra.clickhouse.store import open_store
-from inferwatch.infra.web.queries import alerts
+from inferwatch.infra.web.queries import Wanted, alerts
 from inferwatch.schemas.settings import Settings, StoreSettings
 
 pytestmark = [pytest.mark.slow, pytest.mark.kafka]
@@ -55,7 +55,7 @@ def flags_and_alerts(folder: Path) -> tuple[Flags, list[dict[str, Any]]]:
             for row in rows:
                 own = [one for one in json.loads(row["evidence"]) if one["name"] == score]
                 found[score, row["id"]] = row | {"evidence": own}
-        shown = [one for one in alerts(store, 100) if one["metric"].rpartition(".")[0] in {name for name, _ in found}]
+        shown = [one for one in alerts(store, Wanted(limit=100)) if one["metric"].rpartition(".")[0] in {name for name, _ in found}]
     return found, shown
 
 

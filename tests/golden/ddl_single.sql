@@ -514,6 +514,16 @@ SELECT s.rule AS rule, s.application AS application, s.timestamp AS timestamp, s
     max(s.alert_id) AS alert_id, max(s.noted_at) AS noted_at
 FROM inferwatch.severe_rows_raw AS s GROUP BY s.rule, s.application, s.timestamp, s.id;
 
+CREATE OR REPLACE VIEW inferwatch.windows  AS
+SELECT w.window_start AS window_start, w.window_end AS window_end,
+    argMax(w.rows, (w.revision, w.rows, w.feedback, w.edition)) AS rows,
+    argMax(w.feedback, (w.revision, w.rows, w.feedback, w.edition)) AS feedback,
+    argMax(w.closed_at, (w.revision, w.rows, w.feedback, w.edition)) AS closed_at,
+    max(w.revision) AS revision,
+    argMax(w.edition, (w.revision, w.rows, w.feedback, w.edition)) AS edition,
+    argMax(w.passed, (w.revision, w.rows, w.feedback, w.edition)) AS passed
+FROM inferwatch.windows_raw AS w GROUP BY w.window_start, w.window_end;
+
 ALTER TABLE inferwatch.outbox_raw 
     ADD COLUMN IF NOT EXISTS group_key String DEFAULT concat('alert/', alert_id),
     ADD COLUMN IF NOT EXISTS previous String,
