@@ -55,7 +55,11 @@ def flags_and_alerts(folder: Path) -> tuple[Flags, list[dict[str, Any]]]:
             for row in rows:
                 own = [one for one in json.loads(row["evidence"]) if one["name"] == score]
                 found[score, row["id"]] = row | {"evidence": own}
-        shown = [one for one in alerts(store, Wanted(limit=100)) if one["metric"].rpartition(".")[0] in {name for name, _ in found}]
+        shown = [
+            one
+            for one in alerts(store, Wanted(limit=100))
+            if one["metric"].rpartition(".")[0] in {name for name, _ in found}
+        ]
     return found, shown
 
 
