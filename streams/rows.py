@@ -26,6 +26,11 @@ TEXTS = pa.map_(pa.string(), pa.string())
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def ids_digest(ids: Iterable[str]) -> str:
+    """Return 32 hex digits for ids in any order: the end of the insert token of what they name."""
+    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()[:32]
+
+
 def token(source: Sequence[RawRecord | DeadLetter]) -> str:
     """Return the insert token of these records' rows: a hash of their addresses, the same for the same rows."""
     digest = hashlib.sha256()

@@ -1,13 +1,14 @@
-"""What every command shares: which configuration file, and the settings read from it when a command asks."""
+"""What commands share: which configuration file, the settings read from it when a command asks, and lengths of time."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
@@ -66,3 +67,25 @@ def pass_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[P,
         return command(configuration().settings, *args, **kwargs)
 
     return with_settings
+
+
+class Length(click.ParamType):
+    """A duration as rules write it, such as 30d or 1d12h; with ``positive``, over 0."""
+
+    name = "duration"
+
+    def __init__(self, *, positive: bool = False) -> None:
+        self._positive = positive
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        from inferwatch.schemas.durations import parse_duration
+
+        try:
+            found = parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if not isinstance(found, timedelta):
+            self.fail(f"must be a duration such as 2h, got {value!r}", param, ctx)
+        if self._positive and found <= timedelta(0):
+            self.fail(f"must be over 0, got {value!r}", param, ctx)
+        return found

@@ -6,16 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from inferwatch.infra.cli.options import configuration
+from inferwatch.infra.cli.options import Length, configuration
 from inferwatch.infra.cli.progress import shown
 from inferwatch.infra.cli.reference import Instant
 from inferwatch.infra.cli.report import opened
 from inferwatch.infra.cli.rule_settings import settings_with_rules
-from inferwatch.schemas.durations import parse_duration
 from inferwatch.schemas.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -26,24 +25,11 @@ if TYPE_CHECKING:
 HEAD = ("rule", "application", "fired", "pages", "a week", "median", "longest", "in all", "")
 
 
-class Length(click.ParamType):
-    """A duration as rules write it: 30d, 12h."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        try:
-            found = parse_duration(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        if not isinstance(found, timedelta) or found <= timedelta(0):
-            self.fail(f"must be over 0, got {value!r}", param, ctx)
-        return found
-
-
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
-@click.option("--since", type=Length(), default="30d", show_default=True, help="How much history, back from its end.")
+@click.option(
+    "--since", type=Length(positive=True), default="30d", show_default=True, help="How much history, back from its end."
+)
 @click.option("--until", type=Instant(), help="End of the history used (RFC 3339). Default: the newest window.")
 @click.option("--rule", "names", multiple=True, help="Only this rule; may be repeated.")
 @click.option("--episodes", is_flag=True, help="List every alert, too.")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inferwatch.infra.cli.options import configuration
+from inferwatch.infra.cli.options import Length, configuration
 from inferwatch.infra.cli.progress import busy, shown
 from inferwatch.infra.cli.reference import Instant
 from inferwatch.infra.cli.report import opened
 from inferwatch.infra.cli.rule_settings import settings_with_rules
-from inferwatch.infra.cli.rules_backtest import Length, chosen, period
+from inferwatch.infra.cli.rules_backtest import chosen, period
 from inferwatch.schemas.errors import Misconfigured, Permanent
 
 if TYPE_CHECKING:
@@ -27,11 +27,13 @@ LESS_IS_WORSE = (".p_value", ".q_value", ".coverage")
 @click.command()
 @click.argument("metric")
 @click.option("--alerts", "wanted", required=True, help="How many are wanted, such as '1 per 7d', over all series.")
-@click.option("--since", type=Length(), default="30d", show_default=True, help="How much history, back from its end.")
+@click.option(
+    "--since", type=Length(positive=True), default="30d", show_default=True, help="How much history, back from its end."
+)
 @click.option("--until", type=Instant(), help="End of the history used (RFC 3339). Default: the newest window.")
 @click.option("--application", "applications", multiple=True, help="Only this one; may be repeated.")
 @click.option("--group-by", help="A segment dimension.")
-@click.option("--for", "hold", type=Length(), help="How long the condition must hold.")
+@click.option("--for", "hold", type=Length(positive=True), help="How long the condition must hold.")
 @click.option("--min-events", type=click.IntRange(1), help="Windows of fewer rows are not judged. Default: 20.")
 @click.option("--rule", help="Take all of these from this rule of the configuration.")
 @click.option("--below/--above", default=None, help="What is bad. Default: below for p-values, coverage and the like.")

@@ -4,34 +4,17 @@ from __future__ import annotations
 
 import getpass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from inferwatch.infra.cli.options import pass_settings
+from inferwatch.infra.cli.options import Length, pass_settings
 from inferwatch.infra.cli.reference import Instant
 from inferwatch.infra.cli.silence_desk import Found, desk
 from inferwatch.schemas.errors import Misconfigured
 
 if TYPE_CHECKING:
     from inferwatch.schemas.settings import Settings
-
-
-class Length(click.ParamType):
-    """A duration such as 2h or 1d12h."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        from inferwatch.schemas.rules import parse_duration
-
-        try:
-            found = parse_duration(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        if not isinstance(found, timedelta):
-            self.fail(f"must be a duration such as 2h, got {value!r}", param, ctx)
-        return found
 
 
 @click.group()

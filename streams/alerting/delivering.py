@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -17,6 +16,7 @@ from inferwatch.streams.alerting.breaker import Breakers
 from inferwatch.streams.alerting.outbox import Delivery, Parcel, Status, Waits
 from inferwatch.streams.alerting.route.dedup import News
 from inferwatch.streams.ports import Notifier, Store
+from inferwatch.streams.rows import ids_digest
 from inferwatch.streams.telemetry import DELIVERIES, EVENT_TO_ALERT, Recorder
 
 logger = logging.getLogger(__name__)
@@ -182,7 +182,7 @@ class Deliverer:
             raise
 
     async def _insert(self, deliveries: Sequence[Delivery]) -> None:
-        token = _digest(
+        token = ids_digest(
             f"{one.id}/{one.receiver}/{one.attempt}/{one.status}/{one.at}/{one.owner}" for one in deliveries
         )
         rows = outbox.delivery_table(deliveries)
@@ -191,7 +191,3 @@ class Deliverer:
 
 def _verdict(error: DeliveryError) -> tuple[Status, str, float | None]:
     return (Status.RETRYING if error.retryable else Status.FAILED), str(error), error.retry_after
-
-
-def _digest(ids: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()[:32]

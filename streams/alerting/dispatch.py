@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,6 +28,7 @@ from inferwatch.streams.alerting.route.plan import Flush, Plan, plan
 from inferwatch.streams.alerting.silences import standing as standing_silences
 from inferwatch.streams.alerting.standing import Standing, read_acknowledged, read_alerts, read_log
 from inferwatch.streams.ports import Store
+from inferwatch.streams.rows import ids_digest
 from inferwatch.streams.telemetry import SUPPRESSED, Recorder
 
 logger = logging.getLogger(__name__)
@@ -139,7 +139,6 @@ class Dispatcher:
         state = transition.to_state if transition.to_state in ACTIVE else State.RESOLVED
         state = State.FIRING if state is State.RECOVERING else state
         labels = matching_labels(rule.name, transition.severity, transition.metric, state, transition.labels)
-        rising = rule.when.operator in (">", ">=")
         return Alert(
             alert_id=transition.alert_id,
             rule=rule.name,
@@ -151,7 +150,7 @@ class Dispatcher:
             known_at=self._seen[transition.alert_id],
             receivers=rule.receivers or self._everyone,
             acknowledged=transition.alert_id in acknowledged,
-            badness=0.0 if isnan(transition.value) else transition.value if rising else -transition.value,
+            badness=0.0 if isnan(transition.value) else transition.value if rule.when.rising else -transition.value,
             about=transition.labels["receiver"] if rule is RECEIVER_DOWN_RULE else "",
         )
 
@@ -166,7 +165,7 @@ class Dispatcher:
             lead = leads.get(flush.id)
             note = None if lead is None else digest(self._settings, flush, lead, transitions, self._rules)
             rows.append((flush, note))
-        token = hashlib.sha256("\n".join(sorted(flush.id for flush in flushes)).encode()).hexdigest()[:32]
+        token = ids_digest(flush.id for flush in flushes)
         self._store.insert("outbox_raw", outbox.outbox_table(rows, now), token=f"outbox/{token}/{now.isoformat()}")
         for flush in flushes:
             logger.info("%s: %s to %s", flush.key.name, flush.reason, flush.key.receiver or "nobody")

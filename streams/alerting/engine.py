@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime
@@ -21,6 +20,7 @@ from inferwatch.streams.alerting.evaluation import ended, evaluate, left_out, qu
 from inferwatch.streams.alerting.events import EventWatch
 from inferwatch.streams.alerting.past import StoredPast
 from inferwatch.streams.ports import Notifier, Store
+from inferwatch.streams.rows import ids_digest
 from inferwatch.streams.telemetry import SILENT, TRANSITIONS, Recorder
 
 logger = logging.getLogger(__name__)
@@ -174,8 +174,4 @@ class Alerting:
 
 def _token(table: str, window: Window, ids: Iterable[str]) -> str:
     """Return an insert token of a window and what is written for it."""
-    return f"{table}/{window.start.isoformat()}/{window.end.isoformat()}/{_digest(ids)}"
-
-
-def _digest(ids: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()[:32]
+    return f"{table}/{window.start.isoformat()}/{window.end.isoformat()}/{ids_digest(ids)}"

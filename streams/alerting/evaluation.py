@@ -80,18 +80,18 @@ def evaluate(
     kinds = by_kind(metrics, rules)
     since = min((horizon(rule, window) for rule in rules), default=window.end)
     newest = {kind: past.newest(*kind, since, window.end) for kind in kinds}
+    moved_on = {kind: {series.application for series, one in own.items() if one.later} for kind, own in newest.items()}
     verdicts: list[Verdict] = []
     for rule in rules:
         kind = kind_of(rule)
         own = newest[kind]
-        moved_on = {series.application for series, found in own.items() if found.later}
         for series, metric in _instances(rule, window, kinds[kind], own, history):
             identity, labels = _identity(rule.name, series)
             if metric is not None and metric.window != window:
                 raise ValueError(f"{metric.metric} of {series} is of {metric.window}, expected {window}")
             found = own.get(series, NOTHING)
             now = history.now(identity)
-            if identity in history.later or series.application in moved_on:
+            if identity in history.later or series.application in moved_on[kind]:
                 verdicts.append(Verdict(rule, window, metric, identity, labels, now, (), float("nan")))
                 continue
             reading = read(rule, window, metric, past, _seen(rule, window, found))

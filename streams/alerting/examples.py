@@ -62,7 +62,7 @@ def examples(
         return {}
     amount, text, counted = order
     score = rule.metric.rpartition(".")[0]
-    down = rule.when.operator in (">", ">=")
+    down = rule.when.rising
     parameters: dict[str, Any] = {"score": score, "start": metrics[0].window.start, "end": metrics[0].window.end}
     dimension = metrics[0].series.dimension
     segment, kept = f"'{ALL}'", ""

@@ -35,7 +35,8 @@ def changes_of_receivers(
     Raises:
         StoreUnavailable: try again.
     """
-    down = {row["receiver"]: row for row in _down(store, now) if row["receiver"] in receivers}
+    refused = _down(store, now) if receivers else []
+    down = {row["receiver"]: row for row in refused if row["receiver"] in receivers}
     known = {
         one.labels["receiver"]: one
         for one in standing

@@ -89,7 +89,7 @@ def suggest(
     values = judged(rule, looks, windows, since)
     if not len(values):
         raise NoNumbers(f"no window has a number of {rule.metric} from at least {rule.min_events} rows")
-    rising = rule.when.operator in (">", ">=")
+    rising = rule.when.rising
     thresholds = _Candidates(values, rising=rising)
     days = max(1, -(-(until - since) // DAY))
     wanted = (until - since) / every
@@ -127,7 +127,7 @@ def fired(
 
 def judged(rule: Rule, looks: Sequence[Look], windows: WindowSettings, since: datetime) -> npt.NDArray[np.float64]:
     """Return every finite number that ``rule`` judges, one an instance and window after ``since``."""
-    never = _at(rule, inf if rule.when.operator in (">", ">=") else -inf)
+    never = _at(rule, inf if rule.when.rising else -inf)
     memory = Memory([never], windows.size, windows.step)
     found: list[float] = []
     for look in looks:
