@@ -167,10 +167,13 @@ def work_through(run: Run, n: int, kill_at: Sequence[int], rng: random.Random) -
     """Run workers until the group has all ``n`` records behind it; return how many records were stored in all.
 
     Each number in ``kill_at`` ends one worker: when so many records were stored in all, and a moment more, up to
-    0.2 s, has passed, so that it dies anywhere in a batch. A worker that finds nothing left to do is ended as well.
+    0.2 s, has passed, so that it dies anywhere in a batch. When all is committed, no other worker is started: it
+    would be told to stop while it starts.
     """
     stored = 0
     for kill in (*kill_at, None):
+        if stored and committed(run.settings) >= n:
+            break
         with working(run) as (process, heard):
             deadline = time.monotonic() + 120  # noqa: TID251
             while kill is None or stored < kill:

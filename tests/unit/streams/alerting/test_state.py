@@ -132,7 +132,7 @@ RULES = st.builds(
 @given(RULES, VALUES)
 def test_it_never_fires_before_it_was_breached_for_long_enough(the_rule: Rule, values: list[float]) -> None:
     numbers = [number(place, value) for place, value in enumerate(values)]
-    for fired in (one for one in run(the_rule, numbers) if one.to_state is State.FIRING):
+    for fired in (one for one in run(the_rule, numbers) if one.to_state is State.FIRING and one.told):
         episode = [one for one in numbers if fired.since <= one.window.start and one.window.end <= fired.at]
         known = [one for one in episode if one.known]
         assert all(the_rule.when.holds(one.value) for one in known)
