@@ -11,7 +11,8 @@ import orjson
 from inferwatch.detectors.drift.reference import Reference
 from inferwatch.schemas.errors import NotFound
 from inferwatch.schemas.settings import Settings
-from inferwatch.schemas.windows import ALL, SeriesKey, Window
+from inferwatch.schemas.windows import SeriesKey, Window
+from inferwatch.streams.alerting.rules import series_of
 from inferwatch.streams.drift_sample import drift_samples
 from inferwatch.streams.explaining import Explained, Explainer
 from inferwatch.streams.ports import Store
@@ -92,13 +93,12 @@ def explain(store: Store, settings: Settings, alert: Fired) -> Explained:
 
 def _fired(row: dict[str, Any]) -> Fired:
     labels = dict(row["labels"])
-    segment = next(((name, value) for name, value in labels.items() if name != "application"), (ALL, ALL))
     start = datetime.fromisoformat(orjson.loads(row["detail"])["window_start"])
     return Fired(
         alert_id=row["alert_id"],
         rule=row["rule"],
         metric=row["metric"],
-        series=SeriesKey(labels["application"], *segment),
+        series=series_of(labels),
         window=Window(start, row["fired"]),
         firing=bool(row["firing"]),
     )

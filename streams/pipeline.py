@@ -166,6 +166,8 @@ def read(record: RawRecord, settings: Settings) -> Entry:
 
     def clean(text: str) -> str:
         nonlocal redactions, truncated
+        if not text:
+            return text
         if len(text) > limit:
             text = f"{text[:limit]} […cut from {len(text)} characters]"
             truncated = True

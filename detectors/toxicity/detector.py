@@ -86,7 +86,7 @@ class Toxicity(Detector):
         else:
             found = [Stretch(whole, *cleaned(text))]
         found += [one for one in parts if says_something(one.span)]
-        found = [one._replace(words=one.words[:MOST_WORDS]) for one in found]
+        found = [one if len(one.words) <= MOST_WORDS else one._replace(words=one.words[:MOST_WORDS]) for one in found]
         if len(found) > 1:
             doubtful = self.model.suspicious(Reading.of_words([one.words for one in found[1:]]))
             found = [found[0], *(found[place + 1] for place in np.flatnonzero(doubtful))]

@@ -19,14 +19,14 @@ _UNSEEN = (
 _INVISIBLE = re.compile(f"[{_UNSEEN}]")
 _PLAIN = re.compile(r"[a-z]+(?:'[a-z]+)*|[\"?!]")
 _TOKEN = re.compile(rf"[\w\u0300-\u036f\u24b6-\u24e9@$*€|+!#{_UNSEEN}'’-]+|[\"“”«»?]")
-# A text that none of these finds reads as it is written. One after the other they are three times as fast as in one.
-_ODD = (
-    re.compile(r"[^\x00-\x7f]"),
-    re.compile(r"[a-z][@$*|+#0-9_]|[@$0-9_][a-z]"),
-    re.compile(r"([a-z])\1\1"),
-    re.compile(r"[a-z]![a-z]"),
-    re.compile(r"(?<![a-z])[a-z][ .*_-][a-z][ .*_-][a-z](?![a-z])"),
+_TRIPLED = re.compile(r"([a-z])\1\1")
+_LETTERS_APART = re.compile(r"(?<![a-z])[a-z][ .*_-][a-z][ .*_-][a-z](?![a-z])")
+_SHAPE = bytes.maketrans(
+    b"abcdefghijklmnopqrstuvwxyz$0123456789_|+#.-",
+    b"aaaaaaaaaaaaaaaaaaaaaaaaaa@@@@@@@@@@@@***  ",
 )
+"""Shows of a text where letters, signs that may stand for letters, and blanks are: what to look for is then found by
+comparing bytes, several times as fast as by a pattern."""
 _LEET = str.maketrans("4@8(310!|5$7+€", "aabceioiisstte")
 _LEET_L = str.maketrans("4@8(310!|5$7+€", "aabceiollsstte")
 _CONFUSABLE = str.maketrans(
@@ -83,7 +83,22 @@ def _plain(text: str) -> list[str] | None:
     lowered = text.lower()
     if not lowered.isascii():
         lowered = lowered.translate(_TYPOGRAPHY)
-    return None if any(pattern.search(lowered) for pattern in _ODD) else _PLAIN.findall(lowered)
+    return None if _odd(lowered) else _PLAIN.findall(lowered)
+
+
+def _odd(lowered: str) -> bool:
+    """Whether a text in lower case may not read as it is written."""
+    if not lowered.isascii():
+        return True
+    shape = lowered.encode().translate(_SHAPE)
+    return (
+        b"a@" in shape
+        or b"@a" in shape
+        or b"a*" in shape
+        or b"a!a" in shape
+        or (b"a a a" in shape and _LETTERS_APART.search(lowered) is not None)
+        or _TRIPLED.search(lowered) is not None
+    )
 
 
 def _joins(text: str) -> bool:
@@ -102,7 +117,7 @@ def _tokens(text: str) -> Iterator[Token]:
 def _read(written: str) -> tuple[Token, ...]:
     """Return the words of one stretch without blanks, and where they are in it; most stretches come back."""
     lowered = written.lower()
-    if _PLAIN.fullmatch(lowered) and not _ODD[2].search(lowered):
+    if _PLAIN.fullmatch(lowered) and not _TRIPLED.search(lowered):
         return ((0, len(written), lowered),)
     meant = _meant(lowered)
     if meant:

@@ -9,7 +9,8 @@ from typing import Any
 
 import orjson
 
-from inferwatch.streams.incidents.episode import OPEN, STEP
+from inferwatch.streams.alerting.history import LATEST
+from inferwatch.streams.incidents.episode import OPEN
 from inferwatch.streams.ports import Store
 
 RECENT = timedelta(days=7)
@@ -141,9 +142,9 @@ def alert_facets(store: Store) -> dict[str, dict[str, int]]:
 
 _EPISODES = (
     "SELECT alert_id, any(a.rule) AS rule, any(a.metric) AS metric, any(a.labels) AS labels, "
-    f"argMax(a.severity, {STEP}) AS severity, argMax(a.to_state, {STEP}) AS state, "
-    f"argMinIf(a.value, {STEP}, to_state IN {OPEN}) AS opened, "
-    f"argMax(a.value, {STEP}) AS value, argMax(a.threshold, {STEP}) AS threshold, argMax(a.n, {STEP}) AS n, "
+    f"argMax(a.severity, {LATEST}) AS severity, argMax(a.to_state, {LATEST}) AS state, "
+    f"argMinIf(a.value, {LATEST}, to_state IN {OPEN}) AS opened, "
+    f"argMax(a.value, {LATEST}) AS value, argMax(a.threshold, {LATEST}) AS threshold, argMax(a.n, {LATEST}) AS n, "
     "min(a.since) AS started, maxIf(a.at, to_state = 'firing') AS fired, countIf(to_state = 'firing') AS times, "
     f"max(a.at) AS changed, state IN {OPEN} AS active FROM alerts AS a GROUP BY alert_id"
 )

@@ -15,7 +15,6 @@ from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.routing import RECEIVER_DOWN_RULE
 from inferwatch.schemas.rules import Rule
 from inferwatch.schemas.settings import Settings
-from inferwatch.schemas.windows import ALL
 from inferwatch.streams.alerting import outbox
 from inferwatch.streams.alerting.digest import digest
 from inferwatch.streams.alerting.message import Change, compose
@@ -25,6 +24,7 @@ from inferwatch.streams.alerting.route.alert import NOBODY, Alert, matching_labe
 from inferwatch.streams.alerting.route.dedup import Held, News
 from inferwatch.streams.alerting.route.log import Log
 from inferwatch.streams.alerting.route.plan import Flush, Plan, plan
+from inferwatch.streams.alerting.rules import series_of
 from inferwatch.streams.alerting.silences import standing as standing_silences
 from inferwatch.streams.alerting.standing import Standing, read_acknowledged, read_alerts, read_log
 from inferwatch.streams.ports import Store
@@ -177,7 +177,7 @@ class Dispatcher:
             lead = flush.alerts[0]
             transition = replace(transitions[lead.alert_id], to_state=lead.state)
             newest = flush.reason is News.REPEAT
-            dimension = next((name for name in transition.labels if name != "application"), ALL)
+            dimension = series_of(transition.labels).dimension
             batches.setdefault((lead.rule, transition.at, dimension, newest), []).append((flush, transition))
         found: dict[str, Notification] = {}
         for (name, _, _, newest), batch in batches.items():

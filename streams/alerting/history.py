@@ -51,7 +51,7 @@ def load(store: Store, rules: Sequence[str], end: datetime) -> History:
     recorded: dict[str, list[Transition]] = defaultdict(list)
     for row in rows:
         if row["at"] == end:
-            recorded[row["fingerprint"]].append(_transition(row))
+            recorded[row["fingerprint"]].append(transition(row))
     for identity, own in recorded.items():
         if own[-1].to_state not in AT_REST:
             labels[own[-1].rule][identity] = own[-1].labels
@@ -80,7 +80,8 @@ def table(transitions: Sequence[Transition], now: datetime) -> pa.Table:
     )
 
 
-def _transition(row: Mapping[str, Any]) -> Transition:
+def transition(row: Mapping[str, Any]) -> Transition:
+    """Return the transition of a row of ``alerts`` that has all its columns but ``decided_at``."""
     return Transition(
         **{
             **row,

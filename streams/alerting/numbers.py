@@ -12,6 +12,7 @@ from inferwatch.schemas.alerts import Transition
 from inferwatch.schemas.errors import Permanent
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.schemas.windows import SeriesKey, Window
+from inferwatch.streams.alerting.rules import series_of
 from inferwatch.streams.ports import Store
 
 NAMED = 200
@@ -39,7 +40,7 @@ def numbers_behind(
         return []
     first = transitions[0]
     window = _window(first, size)
-    keys = [_series(one) for one in transitions]
+    keys = [series_of(one.labels) for one in transitions]
     parameters: dict[str, Any] = {"metric": first.metric, "dimension": keys[0].dimension, "end": window.end}
     when, last = ("window_end >=", "LIMIT 1 BY application, segment_value") if newest else ("window_end =", "")
     named = ""
@@ -84,8 +85,3 @@ def _window(transition: Transition, size: timedelta) -> Window:
     if isinstance(start, str) and datetime.fromisoformat(start) < transition.at:
         return Window(datetime.fromisoformat(start), transition.at)
     return Window(transition.at - size, transition.at)
-
-
-def _series(transition: Transition) -> SeriesKey:
-    segments = [(name, value) for name, value in transition.labels.items() if name != "application"]
-    return SeriesKey(transition.labels["application"], *(segments[0] if segments else ()))

@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from inferwatch.schemas.alerts import ACTIVE, State, Transition
-from inferwatch.schemas.rules import Severity
-from inferwatch.streams.alerting.history import LATEST
+from inferwatch.streams.alerting.history import LATEST, transition
 from inferwatch.streams.alerting.route.alert import NOBODY
 from inferwatch.streams.alerting.route.log import GroupKey, Log, Told
 from inferwatch.streams.ports import Store
@@ -94,12 +91,5 @@ def _settled(store: Store, ids: Sequence[str]) -> frozenset[tuple[str, str]]:
 
 def _transition(row: Mapping[str, Any]) -> Transition:
     last = row["last"]
-    kept: dict[str, Any] = dict(zip(_KEPT, last.values() if isinstance(last, Mapping) else last, strict=True))
-    read = {
-        "labels": dict(row["labels"]),
-        "severity": Severity(kept["severity"]),
-        "from_state": State(kept["from_state"]),
-        "to_state": State(kept["to_state"]),
-        "detail": orjson.loads(kept["detail"] or "{}"),
-    }
-    return Transition(alert_id=row["alert_id"], **(kept | read))
+    kept = dict(zip(_KEPT, last.values() if isinstance(last, Mapping) else last, strict=True))
+    return transition(kept | {"alert_id": row["alert_id"], "labels": row["labels"]})

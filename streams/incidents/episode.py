@@ -9,14 +9,13 @@ from typing import Any
 
 import orjson
 
-from inferwatch.schemas.windows import ALL, SeriesKey, Window
+from inferwatch.schemas.alerts import ACTIVE
+from inferwatch.schemas.windows import SeriesKey, Window
+from inferwatch.streams.alerting.history import LATEST
+from inferwatch.streams.alerting.rules import series_of
 from inferwatch.streams.ports import Store
 
-STEP = (
-    "(at, sequence, indexOf(['inactive', 'pending', 'no_data', 'error', 'recovering', 'firing', 'resolved'], to_state))"
-)
-"""What transitions are ordered by. Those from before they were numbered have 0: the one further along is the later."""
-OPEN = ("firing", "recovering", "no_data", "error")
+OPEN = tuple(sorted(state.value for state in ACTIVE))
 """States in which people were told that it began, and not yet that it is over."""
 OVER = ("resolved", "inactive")
 
@@ -54,8 +53,7 @@ class Episode:
 
     @property
     def series(self) -> SeriesKey:
-        segment = next(((name, value) for name, value in self.labels.items() if name != "application"), (ALL, ALL))
-        return SeriesKey(self.labels.get("application", ""), *segment)
+        return series_of(self.labels)
 
     @property
     def state(self) -> str:
@@ -95,7 +93,7 @@ def read(store: Store, alert_id: str) -> Episode | None:
     """Return the alert of this id, or None where the store has no transition of it."""
     rows = store.query(
         "SELECT fingerprint, rule, metric, severity, labels, from_state, to_state, a.at AS at, since, value, "
-        f"threshold, n, detail, decided_at FROM alerts AS a WHERE alert_id = {{id:String}} ORDER BY {STEP}",
+        f"threshold, n, detail, decided_at FROM alerts AS a WHERE alert_id = {{id:String}} ORDER BY {LATEST}",
         {"id": alert_id},
     ).to_pylist()
     if not rows:

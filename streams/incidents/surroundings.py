@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from inferwatch.streams.incidents.episode import STEP, Episode
+from inferwatch.streams.alerting.history import LATEST
+from inferwatch.streams.incidents.episode import Episode
 from inferwatch.streams.ports import Store
 
 DEPLOYS_BEFORE = timedelta(hours=24)
@@ -59,7 +60,7 @@ def neighbours(store: Store, episode: Episode, until: datetime) -> list[Neighbou
     """Return the other alerts of the application that lasted at some time of this one, or ended just before."""
     rows = store.query(
         "SELECT alert_id, any(a.rule) AS rule, any(a.metric) AS metric, any(a.labels) AS labels, "
-        f"argMax(a.severity, {STEP}) AS severity, argMax(a.to_state, {STEP}) AS state, min(a.since) AS since, "
+        f"argMax(a.severity, {LATEST}) AS severity, argMax(a.to_state, {LATEST}) AS state, min(a.since) AS since, "
         "max(a.at) AS changed FROM alerts AS a WHERE a.labels['application'] = {application:String} "
         "AND alert_id != {id:String} GROUP BY alert_id "
         "HAVING since <= {end:DateTime64(3, 'UTC')} AND state != 'inactive' "

@@ -67,6 +67,11 @@ def test_every_word_lies_in_the_text_and_in_order(text: str) -> None:
     assert all(word.isascii() for word in words(text))
 
 
+@given(ODD | st.text(st.sampled_from("ab z'?!.,-$*|_+#0"), max_size=12))
+def test_a_text_that_reads_as_it_is_written_is_read_like_any_other(text: str) -> None:
+    assert words(text) == [word for _, _, word in tokens(text)]
+
+
 @given(ODD)
 def test_cleaning_twice_is_cleaning_once(text: str) -> None:
     assert clean(clean(text)) == clean(text)
