@@ -51,8 +51,11 @@ Contents = tuple[int, int]
 class Decider(Protocol):
     """What is asked for alerts when a window closes; ``streams.alerting.engine.Alerting`` is it."""
 
-    def decide(self, window: Window, metrics: Sequence[WindowMetric]) -> object:
-        """Evaluate every rule on one window, closed or revised; calling it again with the same changes nothing."""
+    def decide(self, window: Window, metrics: Sequence[WindowMetric], passed: datetime | None) -> object:
+        """Evaluate every rule on one window, closed or revised; calling it again with the same changes nothing.
+
+        ``passed`` is up to which event time windows have been decided before, those without rows included.
+        """
         ...
 
     def let_pass(self, began: datetime, until: datetime) -> object:
@@ -322,7 +325,7 @@ class Closer:
 
     def _publish(self, found: Publication, *, late: bool) -> None:
         self._store.insert("window_metrics_raw", found.metric_rows(self._clock.now()), token=found.token)
-        self._alerting.decide(found.window, found.metrics)
+        self._alerting.decide(found.window, found.metrics, self._passed)
         if not late:
             self._planner.plan(found.window)
         self._store.insert("windows_raw", found.window_row(self._clock.now(), self._passed), token=found.token)

@@ -104,12 +104,15 @@ class Alerting:
 
     # Deciding ------------------------------------------------------------------------------------------------------
 
-    def decide(self, window: Window, metrics: Sequence[WindowMetric]) -> list[Transition]:
+    def decide(
+        self, window: Window, metrics: Sequence[WindowMetric], passed: datetime | None = None
+    ) -> list[Transition]:
         """Evaluate every rule on one window, closed or revised; store what changes, return the transitions at its end.
 
         Called again with the same numbers it returns the same and adds nothing; with others, because late rows have
         come, it corrects what was decided at this window, as far as nobody is paged twice. Instances that have moved on
-        since are left alone (``evaluation.evaluate``).
+        since are left alone, and so are those that have no number in a window that ends by ``passed``, up to which
+        windows have been decided before (``evaluation.evaluate``).
 
         Raises:
             StoreUnavailable: call again with the same window.
@@ -118,7 +121,7 @@ class Alerting:
             return []
         rules, gone = tuple(self._rules.values()), tuple(self._gone.values())
         known = history.load(self._store, [*self._rules, *self._gone], window.end)
-        verdicts = evaluate(rules, window, metrics, known, StoredPast(self._store, rules))
+        verdicts = evaluate(rules, window, metrics, known, StoredPast(self._store, rules), passed)
         verdicts += evaluate(gone, window, (), known, StoredPast(self._store, gone)) if gone else []
         over = left_out(rules, metrics, known)
         for name in sorted(over.keys() - self._over):
@@ -147,7 +150,7 @@ class Alerting:
         known = history.load(self._store, list(self._rules), until)
         size, step = self._settings.windows.size, self._settings.windows.step
         windows = quiet(rules, began, until, size, step, known, StoredPast(self._store, rules))
-        return [transition for window in windows for transition in self.decide(window, ())]
+        return [transition for window in windows for transition in self.decide(window, (), began)]
 
     def look_at_rows(self, mark: datetime | None) -> list[Transition]:
         """Let rules on single rows take in what has been stored; ``mark`` is up to where event time is complete.

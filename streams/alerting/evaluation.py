@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
+from math import isnan
 
 from inferwatch.schemas.alerts import UNKNOWN, AlertState, Transition, fingerprint
 from inferwatch.schemas.metrics import WindowMetric
@@ -58,14 +59,20 @@ class Verdict:
 
 
 def evaluate(
-    rules: Sequence[Rule], window: Window, metrics: Sequence[WindowMetric], history: History, past: Past
+    rules: Sequence[Rule],
+    window: Window,
+    metrics: Sequence[WindowMetric],
+    history: History,
+    past: Past,
+    passed: datetime | None = None,
 ) -> list[Verdict]:
     """Take every instance one step over ``window``, those that have no number in it included.
 
     Done again with the same numbers it changes nothing. With others, because late rows have come, it may resolve what
     fired at this window, cancel what is pending or begin an episode; one that was resolved at this window stays so: no
     episode pages twice. An instance that has transitions after this window, or whose application has numbers in a later
-    one, is left as it is: that later window has been judged.
+    one, is left as it is: that later window has been judged. So is one without a number in a window that was decided
+    before, unless there was one then: how long there had been none was judged when time passed.
 
     Args:
         rules: what is asked.
@@ -73,6 +80,7 @@ def evaluate(
         metrics: its numbers.
         history: what has been decided, from the store or from ``Memory``.
         past: the numbers of other windows.
+        passed: up to which event time windows have been decided before, those without rows included.
 
     Raises:
         ValueError: a metric belongs to another window.
@@ -91,7 +99,9 @@ def evaluate(
                 raise ValueError(f"{metric.metric} of {series} is of {metric.window}, expected {window}")
             found = own.get(series, NOTHING)
             now = history.now(identity)
-            if identity in history.later or series.application in moved_on[kind]:
+            over = passed is not None and window.end <= passed and (metric is None or not metric.known)
+            over = over and all(isnan(one.value) for one in history.recorded.get(identity, ()))
+            if over or identity in history.later or series.application in moved_on[kind]:
                 verdicts.append(Verdict(rule, window, metric, identity, labels, now, (), float("nan")))
                 continue
             reading = read(rule, window, metric, past, _seen(rule, window, found))
@@ -204,6 +214,7 @@ class Memory:
         self._size, self._slide = size, slide or size
         self._metrics = {rule.metric for rule in rules}
         self._numbers: dict[tuple[str, SeriesKey], dict[datetime, WindowMetric]] = defaultdict(dict)
+        self._fed: dict[datetime, list[tuple[str, SeriesKey]]] = defaultdict(list)
         self._ends: dict[Kind, dict[SeriesKey, list[datetime]]] = defaultdict(lambda: defaultdict(list))
         self._transitions: dict[str, list[Transition]] = defaultdict(list)
         self._reached: datetime | None = None
@@ -219,10 +230,12 @@ class Memory:
         verdicts: list[Verdict] = []
         if self._reached is not None:
             verdicts += self.advance(window.end - self._slide)
+        for own in self._fed.pop(window.end, ()):
+            self._numbers[own].pop(window.end, None)
         for metric in metrics:
             if metric.metric in self._metrics:
                 self._keep(metric)
-        verdicts += self._judge(window, metrics)
+        verdicts += self._judge(window, metrics, self._reached)
         self._reached = window.end if self._reached is None else max(self._reached, window.end)
         return verdicts
 
@@ -230,10 +243,9 @@ class Memory:
         """Let time pass: judge the windows without rows that end by ``until``."""
         if self._reached is None or until <= self._reached:
             return []
-        history = self._history(until)
-        windows = quiet(self._rules, self._reached, until, self._size, self._slide, history, self)
-        self._reached = max(self._reached, until)
-        return [verdict for window in windows for verdict in self._judge(window, ())]
+        began, self._reached = self._reached, until
+        windows = quiet(self._rules, began, until, self._size, self._slide, self._history(until), self)
+        return [verdict for window in windows for verdict in self._judge(window, (), began)]
 
     def numbers(
         self, metric: str, series: SeriesKey, start: datetime, end: datetime, every: timedelta | None = None
@@ -257,17 +269,16 @@ class Memory:
         return found
 
     def _keep(self, metric: WindowMetric) -> None:
-        own = self._numbers[metric.metric, metric.series]
-        own.pop(metric.window.end, None)
         if metric.known:
-            own[metric.window.end] = metric
+            self._numbers[metric.metric, metric.series][metric.window.end] = metric
+            self._fed[metric.window.end].append((metric.metric, metric.series))
             ends = self._ends[metric.metric, metric.series.dimension][metric.series]
             place = bisect_left(ends, metric.window.end)
             if ends[place : place + 1] != [metric.window.end]:
                 ends.insert(place, metric.window.end)
 
-    def _judge(self, window: Window, metrics: Sequence[WindowMetric]) -> list[Verdict]:
-        verdicts = evaluate(self._rules, window, metrics, self._history(window.end), self)
+    def _judge(self, window: Window, metrics: Sequence[WindowMetric], passed: datetime | None) -> list[Verdict]:
+        verdicts = evaluate(self._rules, window, metrics, self._history(window.end), self, passed)
         for verdict in verdicts:
             self._transitions[verdict.fingerprint].extend(verdict.transitions)
         return verdicts

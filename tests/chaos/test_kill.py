@@ -195,7 +195,7 @@ def work_through(run: Run, n: int, kill_at: Sequence[int], rng: random.Random) -
 class NoRules:
     """No alerts are declared here."""
 
-    def decide(self, window: Window, metrics: Sequence[WindowMetric]) -> None:
+    def decide(self, window: Window, metrics: Sequence[WindowMetric], passed: datetime | None) -> None:
         return None
 
     def let_pass(self, *_: object) -> None: ...

@@ -68,7 +68,7 @@ class Live:
                 passed = before
             found = publication(window, event.revision, 1 + len(event.metrics), event.metrics)
             self._store.insert("window_metrics_raw", found.metric_rows(self._clock.now()), token=found.token)
-            self._until_done(lambda one, found=found: one.decide(found.window, found.metrics))
+            self._until_done(lambda one, found=found, until=passed: one.decide(found.window, found.metrics, until))
             row = found.window_row(self._clock.now(), passed)
             self._store.insert("windows_raw", row, token=found.token)
             passed = window.end if passed is None else max(passed, window.end)
@@ -136,9 +136,9 @@ def replayed(store: ClickHouseStore, of: Run) -> list[Row]:
     """Return what the store has after every window was decided once more, by its newest revision."""
     settings = Settings.model_validate({"rules": of.rules, "windows": {"size": SIZE, "slide": of.slide}})
     newest = {event.window: event for event in of.events if event.window is not None}
-    again = Alerting(settings, store, {}, ManualClock(FIRST_DAY))
+    again, last = Alerting(settings, store, {}, ManualClock(FIRST_DAY)), max(event.until for event in of.events)
     for window, event in sorted(newest.items()):
-        again.decide(window, event.metrics)
+        again.decide(window, event.metrics, last)
     return decided(store, of)
 
 

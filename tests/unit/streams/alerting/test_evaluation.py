@@ -76,6 +76,27 @@ def test_a_silence_is_a_state_of_its_own_and_never_a_zero(
     assert path(rule(**({"no_data_after": "1h"} | changes)), values, until=20 if 50 not in values else 51) == expected
 
 
+def test_a_silence_that_was_judged_is_not_judged_again_when_earlier_rows_have_come() -> None:
+    bank = SeriesKey("bank")
+    memory = Memory([rule(no_data="fire", no_data_after="15m", applications=["shop"])], SIZE)
+    memory.feed(window(0), [number(0, 0.0)])
+    for place in (1, 2):
+        memory.feed(window(place), [number(place, 0.0, series=bank)])
+    memory.feed(window(1), [number(1, 0.0), number(1, 0.0, series=bank)])
+    before = memory.transitions
+    assert [one.to_state for one in before] == [State.FIRING, State.RESOLVED]
+    memory.feed(window(2), [number(2, 0.0, series=bank)])
+    assert memory.transitions == before
+
+
+def test_a_number_that_a_revision_leaves_out_counts_in_no_baseline() -> None:
+    memory = Memory([rule()], SIZE)
+    memory.feed(window(0), [number(0, 0.5)])
+    assert len(memory.numbers("error.rate", SHOP, DAY, DAY + SIZE)) == 1
+    memory.feed(window(0), [])
+    assert memory.numbers("error.rate", SHOP, DAY, DAY + SIZE) == []
+
+
 def test_too_few_rows_are_no_silence() -> None:
     assert path(rule(no_data_after="30m"), dict.fromkeys(range(9), 0.5), n=9) == []
 
