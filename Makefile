@@ -16,7 +16,7 @@ demo: setup
 	$(VENV)/bin/inferwatch demo $(ARGS)
 
 test: setup
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m tests.side_by_side $(ARGS)
 
 lint: setup .tree
 	$(DEPS)/bin/ruff check .
