@@ -28,6 +28,10 @@ PASS_SECONDS = 10.0
 ANSWER_SECONDS = 20.0
 """A notifier that has not returned by then is cut off: longer than its own timeout, shorter than the lease."""
 
+LOOK_SECONDS = 15.0
+"""An outbox in which nothing was open is looked into after this long at the latest, in case a row came while the engine
+merged two others into one."""
+
 
 class Deliverer:
     """Tries what is in the outbox until each receiver has taken it, or it is given up.
@@ -49,6 +53,9 @@ class Deliverer:
         self._waits = Waits(clock)
         self._breakers = Breakers(clock)
         self._horizon: datetime | None = None
+        # How many rows the outbox had when nothing in it was open, and when that was.
+        self._empty_at: int | None = None
+        self._looked = 0.0
 
     async def deliver(self) -> int:
         """Try what is due, all receivers at once, at most 20 messages or 10 s each; return how many were accepted.
@@ -65,8 +72,12 @@ class Deliverer:
             StoreUnavailable: call again; what was accepted and could not be recorded is recorded first then.
         """
         await self._record()
-        now = self._clock.now()
+        written = await asyncio.to_thread(outbox.rows_written, self._store)
+        if written == self._empty_at and self._clock.monotonic() - self._looked < LOOK_SECONDS:
+            return 0
+        now, self._looked = self._clock.now(), self._clock.monotonic()
         parcels = await asyncio.to_thread(outbox.open_parcels, self._store, self._horizon)
+        self._empty_at = None if parcels else written
         if outbox.all_listed(parcels):
             self._horizon = min([now, *(parcel.created_at for parcel in parcels)]) - outbox.OVERLAP
         self._waits.look(parcels)
