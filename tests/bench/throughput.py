@@ -5,9 +5,10 @@ the mean of the bare runs before and after it, so that a machine whose speed dri
 end comes first and is not counted. The bare side encodes every distinct text that scoring asks for
 once, in one call, which lets it sort all of them by length: a floor that batches from a stream cannot quite reach. The
 end-to-end side reads a filled topic with default settings, from when its first batch begins to be scored until the
-last row is stored, closing windows as they complete. A run is as long as three quarters of a minute of bare encoding:
-storing its last batch, while nothing is left to encode, is 2 % of a run of sixteen seconds and no part of a rate. Its cache of vectors is empty at the start, so it too encodes
-each distinct text once; all texts are distinct in ``short`` and ``long``, contexts come back in ``assistant``.
+last row is stored, closing windows as they complete. Its cache of vectors is empty at the start, so it too encodes
+each distinct text once; all texts are distinct in ``short`` and ``long``, contexts come back in ``assistant``. Storing
+the last batch, while nothing is left to encode, is 2 % of a run of sixteen seconds and no part of a rate: a run is
+three times as long.
 
 Event times are those of live traffic at the bare encoder's rate. With the default windows of 5 minutes hardly one
 closes during a run; closing one costs about 0.3 s of the 300. ``short_5s`` has windows of 5 s: sixty times as many as
