@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 from inferwatch.detectors.drift.result import LEAST_P
 
+DEPENDENCE = 1.14
+"""By how much the mean of three Cauchy transforms exceeds its level at most, where their normal quantiles are equally
+correlated: 13.6 % at 5 %, with a correlation of 0.5; 0 % where they are independent or equal (a test simulates it)."""
 _MOST = 0.99
 """A p-value above it counts as this: 1 would outweigh any evidence of the other tests."""
 
@@ -18,7 +21,8 @@ def cauchy(p_values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
     The mean of standard Cauchy variables is one again, independent or equal, and its far tail does not know how they
     depend on one another. So several equal p-values give themselves, and the least of K unequal ones costs a factor of
-    at most K, without the joint distribution of the tests.
+    at most K, without the joint distribution of the tests. Nearer than the far tail dependence matters a little, for
+    which several tests pay a factor of ``DEPENDENCE``.
 
     References:
         Liu and Xie 2020, Cauchy combination test: a powerful test with analytic p-value calculation under arbitrary
@@ -29,5 +33,5 @@ def cauchy(p_values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     found = np.minimum(p_values, _MOST)
     # 1 / tan(pi p) is tan(pi (1/2 - p)) without its loss of digits for small p.
     mean = (1 / np.tan(np.pi * found)).mean(axis=0)
-    combined: npt.NDArray[np.float64] = np.maximum(np.arctan2(1.0, mean) / np.pi, LEAST_P)
+    combined: npt.NDArray[np.float64] = np.clip(DEPENDENCE * np.arctan2(1.0, mean) / np.pi, LEAST_P, 1.0)
     return combined

@@ -1,4 +1,4 @@
-"""What else a shift of the mean is looked at by, beside the whitened distance: two forms that know how texts vary.
+"""What else the shift of one window is looked at by, beside the whitened distance: two forms that know how texts vary.
 
 The whitened distance trusts no direction more than another. Two kinds of change are likelier than that says, where it
 is known how texts of all kinds vary (``variety``, covariance V), as against those of the reference (S):
@@ -10,9 +10,9 @@ is known how texts of all kinds vary (``variety``, covariance V), as against tho
   a window has other questions, and so other topics, than they. V does, so ``d' (S + w V + r I)^-1 d`` leaves out what
   the reference happens to lack. A model's style remains.
 
-Each is blind to what the other sees. Both are quadratic, so that their null follows as the first one's does (``null``)
-and sums of features pool. For another encoder's vectors V would cost power, never false alarms: the moments are
-measured.
+Each is blind to what the other sees. Both are quadratic, so that their null follows as the first one's does (``null``).
+For another encoder's vectors V would cost power, never false alarms: the moments are measured. They are right on
+average over references, not far out in the tail of each: pooled windows, which are asked about that, do without.
 
 References:
     Goeman, van de Geer and van Houwelingen 2006, Testing against a high dimensional alternative, JRSS B 68.

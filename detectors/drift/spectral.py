@@ -36,10 +36,10 @@ class SpectralTest:
     in the reference. Without the whitening this is the kernel MMD, which looks along the directions that vary most: the
     topics. Whitened, it sees a small shift along a quiet direction, such as another model's style, as a classifier
     trained for it would, without training: the power of a linear classifier two-sample test, for one pass over the
-    window. Two ``forms`` that know how texts of all kinds vary look at the same d for other content, and for the same
-    content in another manner; the p-value is that of all three (``combination``), each by ``null.tail``. The effect is
-    the distance of the mean vectors over the root mean square distance of a reference row from its mean, both squares
-    estimated without bias; without vectors among the features, that of the features.
+    window. Two ``forms`` that know how texts of all kinds vary look at the d of one window for other content, and for
+    the same content in another manner; its p-value is that of all three (``combination``), each by ``null.tail``. The
+    effect is the distance of the mean vectors over the root mean square distance of a reference row from its mean, both
+    squares estimated without bias; without vectors among the features, that of the features.
 
     ``compare`` is a pure function of its arguments: frequencies and bandwidth come from the reference, and rows are
     put in a canonical order first, so that their order changes nothing.
@@ -50,7 +50,6 @@ class SpectralTest:
         linear: whether the vectors themselves are among the features.
         ridge: r in traces of S over m, the rows of the reference; None: no whitening.
         variety: whether what is known of how texts vary counts; without whitening, or without the vectors, it does not.
-            Off until its false alarms over a year are measured.
         min_rows: with fewer rows on either side the test abstains.
         seed: of frequencies and folds, beside the contents.
 
@@ -68,7 +67,7 @@ class SpectralTest:
         bandwidths: Sequence[float] = (1.0,),
         linear: bool = True,
         ridge: float | None = 8.0,
-        variety: bool = False,
+        variety: bool = True,
         min_rows: int = 30,
         seed: int = 0,
     ) -> None:
@@ -121,10 +120,14 @@ class SpectralTest:
         )
 
     def pooled(self, reference: Reference, whitened: F64, rows: int) -> float:
-        """Return the p-value of several windows together from the sum of their ``Spectrum.whitened``; NaN if few."""
+        """Return the p-value of several windows together from the sum of their ``Spectrum.whitened``; NaN if few.
+
+        It is that of the whitened distance alone. A scan asks for chances of 1e-5, and so far out those of the other
+        two, which add up few directions, hang on rows of kinds that a reference has one or two of by luck.
+        """
         if min(rows, len(reference.vectors)) < self.min_rows:
             return nan
-        return self.prepare(reference).p_value(whitened, rows, overdispersion=reference.dispersion)
+        return self.prepare(reference).p_value(whitened, rows, overdispersion=reference.dispersion, alone=True)
 
     def shift(self, reference: Reference, whitened: F64, rows: int) -> Distance:
         """Return how far the mean of ``rows`` > 0 rows is from the reference."""

@@ -110,7 +110,7 @@ class Spectrum:
     Attributes:
         revision: names the feature map; sums of features of another revision mean something else.
         rows: how many the reference has.
-        forms: what a shift is looked at by beside its whitened distance (``forms``); the p-value is that of all.
+        forms: what the shift of one window is looked at by beside its whitened distance (``forms``).
         norm: mean squared norm of the reference's plain columns.
     """
 
@@ -166,25 +166,29 @@ class Spectrum:
         """Return ``d' (S + r I)^-1 d`` of the sum of the coordinates of ``rows`` rows."""
         return float(whitened @ whitened) / rows**2
 
-    def p_value(self, whitened: F64, rows: int, *, overdispersion: float = 1.0) -> float:
+    def p_value(self, whitened: F64, rows: int, *, overdispersion: float = 1.0, alone: bool = False) -> float:
         """Return the p-value of the sum of the coordinates of ``rows`` rows; NaN without rows.
 
+        ``alone`` is that of the whitened distance, without ``forms``.
         ``overdispersion`` says how much more the mean of a window varies than that of independent rows
         (``homogeneity.dispersion``). That of one window holds for any number of them pooled.
         """
         if not rows:
             return nan
-        return float(self.chances(whitened[None, :] / rows, np.array([rows / overdispersion]), self.rows)[0])
+        worth = np.array([rows / overdispersion])
+        return float(self.chances(whitened[None, :] / rows, worth, self.rows, alone=alone)[0])
 
-    def chances(self, shifts: F64, windows: npt.NDArray[Any], reference: float) -> F64:
+    def chances(self, shifts: F64, windows: npt.NDArray[Any], reference: float, *, alone: bool = False) -> F64:
         """Return the (k,) p-values of (k, D) differences of mean coordinates.
 
         Args:
             shifts: the differences.
             windows: (k,) how many independent rows each window is worth.
             reference: and the reference.
+            alone: whether the whitened distance is looked at without ``forms``.
         """
-        each = [(shifts, self.moments), *((shifts @ form.factor, form.moments) for form in self.forms)]
+        forms = () if alone else self.forms
+        each = [(shifts, self.moments), *((shifts @ form.factor, form.moments) for form in forms)]
         return cauchy(
             np.array(
                 [

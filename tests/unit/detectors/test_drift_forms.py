@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from inferwatch.detectors.base import F32
-from inferwatch.detectors.drift.combination import cauchy
+from inferwatch.detectors.drift.combination import DEPENDENCE, cauchy
 from inferwatch.detectors.drift.reference import Reference
 from inferwatch.detectors.drift.result import F64
 from inferwatch.detectors.drift.spectral import SpectralTest
@@ -20,25 +20,27 @@ P = st.floats(1e-12, 0.98)
 
 
 @given(P, st.integers(1, 5))
-def test_equal_p_values_give_themselves(p: float, tests: int) -> None:
-    assert cauchy(np.full((tests, 1), p))[0] == pytest.approx(p, rel=1e-6)
+def test_equal_p_values_give_themselves_but_for_what_dependence_costs(p: float, tests: int) -> None:
+    factor = DEPENDENCE if tests > 1 else 1
+    assert cauchy(np.full((tests, 1), p))[0] == pytest.approx(min(factor * p, 1), rel=1e-6)
 
 
 @given(st.lists(P, min_size=2, max_size=5))
 def test_a_combination_costs_at_most_a_factor_of_how_many_are_combined(p: list[float]) -> None:
     found = cauchy(np.array(p)[:, None])[0]
-    assert min(p) * (1 - 1e-6) <= found <= max(*p, 1 / 2)
+    assert min(p) * (1 - 1e-6) <= found <= min(DEPENDENCE * max(*p, 1 / 2), 1) * (1 + 1e-6)
     one = np.array([1e-6, *(0.5 for _ in p)])[:, None]
-    assert cauchy(one)[0] == pytest.approx(1e-6 * len(one), rel=1e-3)
+    assert cauchy(one)[0] == pytest.approx(1e-6 * len(one) * DEPENDENCE, rel=1e-3)
 
 
-@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("correlation", [0.0, 0.3, 0.5, 0.7, 0.9, 1.0])
 def test_a_combination_of_dependent_tests_keeps_its_level(correlation: float) -> None:
-    rng = np.random.default_rng(3)
-    common, own = rng.standard_normal((1, 40_000)), rng.standard_normal((3, 40_000))
+    rng, draws = np.random.default_rng(3), 200_000
+    common, own = rng.standard_normal((1, draws)), rng.standard_normal((3, draws))
     p = cauchy(norm.sf(math.sqrt(correlation) * common + math.sqrt(1 - correlation) * own))
-    for level in (0.05, 0.01):
-        assert (p <= level).mean() <= 1.15 * level + 3 * math.sqrt(level / 40_000)
+    for level in (0.05, 0.01, 0.001):
+        error = math.sqrt(level / draws)
+        assert level / DEPENDENCE - 3 * error <= (p <= level).mean() <= level + 3 * error
 
 
 def test_a_certain_test_does_not_outweigh_another() -> None:
@@ -120,8 +122,18 @@ def test_the_variety_counts_for_vectors_of_its_encoder_only() -> None:
     assert not agrees(covariance(rotated), loadings)
     assert not agrees(covariance(own[:, :32]), loadings)
     assert not agrees(covariance(np.repeat(own[:1], 9, axis=0)), loadings)
-    assert SpectralTest(variety=True).prepare(reference(own)).forms
-    assert not SpectralTest(variety=True).prepare(reference(rotated)).forms
+    assert SpectralTest().prepare(reference(own)).forms
+    assert not SpectralTest(variety=False).prepare(reference(own)).forms
+    assert not SpectralTest().prepare(reference(rotated)).forms
+
+
+def test_windows_are_pooled_by_the_whitened_distance_alone() -> None:
+    rng = np.random.default_rng(10)
+    base, window = reference(texts(rng, 300, USUAL)), texts(rng, 100, slice(0, 40))
+    three, one = SpectralTest(), SpectralTest(variety=False)
+    total = three.prepare(base).whitened(three.compare(base, window).total, len(window))
+    assert three.pooled(base, total, len(window)) == one.compare(base, window).p_value
+    assert three.compare(base, window).p_value != one.compare(base, window).p_value
 
 
 def test_loadings_are_those_of_the_covariance() -> None:
