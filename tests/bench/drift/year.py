@@ -7,7 +7,7 @@ beginning of an alert, as in the service.
 Years of one reference are not independent samples of pages: an unlucky reference gives many. So the interval is that
 of the mean over years, by bootstrap; the Poisson interval, which ignores this, is given beside it.
 
-    python -m tests.bench.drift.year [--years 10] [--days 365] [--data FILE] [--output DIR]
+    python -m tests.bench.drift.year [--years 36] [--days 365] [--data FILE] [--output DIR]
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from pathlib import Path
 
 import numpy as np
 
+from inferwatch.detectors.base import F32
 from inferwatch.streams.references.firsts import ENOUGH
 from tests.bench.drift.counting import poisson
 from tests.bench.drift.logs import DATA, Rows, load
 from tests.bench.drift.own import BUDGET_DAYS, SIZE, SPANS, Own
+from tests.bench.drift.parallel import each
 from tests.bench.drift.results import FOLDER
 from tests.bench.drift.stream import pages, recurrences, totals
-from tests.bench.machine import machine, peak_mib, write
+from tests.bench.machine import machine, write
 
 DAY = 288
 REFERENCE = ENOUGH
@@ -41,28 +43,31 @@ def traffic(rng: np.random.Generator, windows: int) -> Rows:
     return np.maximum(rng.poisson(MEAN - SWING * np.cos(at)), LEAST).astype(np.int64)
 
 
+def paged(vectors: F32, task: tuple[Rows, int, int]) -> int:
+    """Return the pages of one year: of rows of ``population`` over so many ``days``, with a reference of its own."""
+    outputs, days, number = task
+    population = vectors[outputs]
+    start = time.perf_counter()
+    rng = np.random.default_rng([SEED, number])
+    own = Own(population[rng.choice(len(population), REFERENCE)])
+    counts = traffic(rng, days * DAY)
+    rows = rng.integers(0, len(population), counts.sum())
+    found = recurrences(totals(own.features(population), rows, counts), counts, SIZE, SPANS, own.tails)
+    taken, many = time.perf_counter() - start, pages(found, BUDGET_DAYS)
+    print(f"year {number + 1}: {many} pages, strongest {found.max():.0f} days; {taken:.0f} s", flush=True)
+    return many
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--years", type=int, default=10)
+    parser.add_argument("--years", type=int, default=36)
     parser.add_argument("--days", type=int, default=365)
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--output", type=Path, default=FOLDER)
     options = parser.parse_args()
     about = machine()
     pool = load(options.data)
-    population = pool.vectors[pool.outputs]
-    counted = []
-    for number in range(options.years):
-        start = time.perf_counter()
-        rng = np.random.default_rng([SEED, number])
-        own = Own(population[rng.choice(len(population), REFERENCE)])
-        counts = traffic(rng, options.days * DAY)
-        rows = rng.integers(0, len(population), counts.sum())
-        sums = totals(own.features(population), rows, counts)
-        found = recurrences(sums, counts, SIZE, SPANS, own.tails)
-        counted.append(pages(found, BUDGET_DAYS))
-        taken = time.perf_counter() - start
-        print(f"year {number + 1}: {counted[-1]} pages, strongest {found.max():.0f} days; {taken:.0f} s", flush=True)
+    counted = each(paged, pool.vectors, [(pool.outputs, options.days, number) for number in range(options.years)])
     share = options.days / 365
     resampled = np.random.default_rng(0).choice(counted, (FEW_YEARS, len(counted))).mean(axis=1) / share
     low, high = np.percentile(resampled, [2.5, 97.5])
@@ -83,7 +88,6 @@ def main() -> None:
             "low": float(low),
             "high": float(high),
             "poisson": poisson(sum(counted), share * len(counted)),
-            "peak_mib": peak_mib(),
         },
         options.output,
     )
