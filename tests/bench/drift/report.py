@@ -79,6 +79,8 @@ def false_alarms(raw: Raw) -> str:
             f"{TITLES[pool]}:\n\n{table(head, rows)}\n\n![False alarms](drift-benchmarks/false-alarms-{pool}.svg)"
         )
     worst = raw["worst"]
+    # Where this project's side was measured again: the rivals' side, which has not changed, on the same draws before.
+    before = f" The rivals' columns, on the same draws: {measured_on(raw['rivals'])}" if "rivals" in raw else ""
     return f"""
 ## False alarms of one window
 
@@ -87,7 +89,7 @@ population. In brackets the exact 95 % interval (Clopper and Pearson). {NAME} is
 rules, which for Evidently are fixed thresholds and for alibi-detect 5 % by 100 permutations. Furthest from 5 %: {interval(worst)} at n = {worst["n"]} ({worst["pool"]}).
 
 {chr(10).join(one + chr(10) for one in shown)}{missing(raw)}
-{versions(raw)}. {measured_on(raw)}"""
+{versions(raw)}. {measured_on(raw)}{before}"""
 
 
 TITLES = {"real": "Real outputs", "synthetic": "Synthetic: a mixture of clusters"}
