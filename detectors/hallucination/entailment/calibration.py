@@ -41,7 +41,8 @@ class Claims:
 class Calibration:
     """Log odds of both, with slope and shift for the cross-encoder's, count the same; then slope and shift of the mean.
 
-    The slopes are never negative. J. Platt (1999), "Probabilistic outputs for support vector machines".
+    The slopes are never negative. The cross-encoder's is that within families: where a family lies as a whole says
+    nothing about its answers. J. Platt (1999), "Probabilistic outputs for support vector machines".
     """
 
     cross_slope: float
@@ -60,11 +61,11 @@ class Calibration:
 
     @classmethod
     def fit(cls, families: Sequence[Claims]) -> Calibration:
-        """Return what fits the answers of families that were left out; families and classes weigh the same."""
+        """Return what fits the answers of families that were left out; families weigh the same."""
         labels = [own.labels for own in families]
-        cross = _platt([_worst(own, own.cross) for own in families], labels)
+        cross = _platt([worst(own, own.cross) for own in families], labels, apart=True)
         mean = cls(*cross, 1.0, 0.0)
-        return cls(*cross, *_platt([_worst(own, mean._mean(own.cheap, own.cross)) for own in families], labels))
+        return cls(*cross, *_platt([worst(own, mean._mean(own.cheap, own.cross)) for own in families], labels))
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps({name: round(value, 4) for name, value in asdict(self).items()}) + "\n", "utf-8")
@@ -84,19 +85,25 @@ class Calibration:
             ) from error
 
 
-def _worst(own: Claims, values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return (n,) the largest value among the claims of each answer."""
+def worst(own: Claims, values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return (n,) the largest of (m,) values among the claims of each answer."""
     found = np.full(len(own.labels), -np.inf)
     np.maximum.at(found, own.owners, values.astype(np.float64))
     return found
 
 
-def _platt(values: Sequence[npt.NDArray[np.float64]], labels: Sequence[Bool]) -> tuple[float, float]:
-    shares = [np.where(own, 0.5 / own.sum(), 0.5 / (~own).sum()) / len(labels) for own in labels]
+def _platt(
+    values: Sequence[npt.NDArray[np.float64]], labels: Sequence[Bool], *, apart: bool = False
+) -> tuple[float, float]:
+    """Return slope and shift; with ``apart`` each family has a shift of its own, and their mean is returned."""
+    shares = [np.full(len(own), 1 / len(own) / len(labels)) for own in labels]
     x, share, sign = np.concatenate(values), np.concatenate(shares), np.where(np.concatenate(labels), 1.0, -1.0)
+    whose = np.repeat(np.arange(len(labels)) * apart, [len(own) for own in labels])
 
     def loss(theta: npt.NDArray[np.float64]) -> float:
-        return float(share @ np.logaddexp(0, -sign * (x * theta[0] + theta[1])) + _RIDGE * theta[0] ** 2)
+        return float(share @ np.logaddexp(0, -sign * (x * theta[0] + theta[1:][whose])) + _RIDGE * theta[0] ** 2)
 
-    slope, shift = _minimize(loss, [0.1, 0.0], method="L-BFGS-B", bounds=[(0, None), (None, None)]).x
-    return float(slope), float(shift)
+    start = np.array([0.1, *np.zeros(whose.max() + 1)])
+    bounds = [(0, None), *[(None, None)] * (len(start) - 1)]
+    found = _minimize(loss, start, method="L-BFGS-B", bounds=bounds).x
+    return float(found[0]), float(found[1:].mean())

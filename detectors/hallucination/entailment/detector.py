@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -11,9 +11,10 @@ from inferwatch.detectors.base import F32, Batch, Detector, Field, Item, Scores
 from inferwatch.detectors.hallucination.detector import ground_all
 from inferwatch.detectors.hallucination.entailment.calibration import Calibration
 from inferwatch.detectors.hallucination.entailment.network import CrossEncoder
-from inferwatch.detectors.hallucination.entailment.premise import premise_of
+from inferwatch.detectors.hallucination.entailment.premise import premises
 from inferwatch.detectors.hallucination.grounding import Grounding, read
 from inferwatch.detectors.hallucination.model import GroundingModel
+from inferwatch.detectors.sentences import Span
 from inferwatch.schemas.scores import Evidence
 
 SCORE = "hallucination.entailment"
@@ -24,19 +25,21 @@ _MOST_SHOWN = 5
 class Entailment(Detector):
     """Scores ``hallucination.entailment``: the probability that some claim of the output is not supported.
 
-    A cross-encoder reads each claim beside the context sentences that say most about it; its log odds and those of
-    ``hallucination`` count the same. The least supported claim decides. Evidence holds each claim over 0.5 with its
-    offsets, the reasons of ``hallucination``, and the word that the cross-encoder holds for the least supported.
+    A cross-encoder reads each claim beside the context sentences that say most about it, a few and some more; its log
+    odds and those of ``hallucination`` count the same. The least supported claim decides. Evidence holds each claim
+    over 0.5 with its offsets, the reasons of ``hallucination``, and the word that the cross-encoder holds for the
+    least supported.
 
-    A claim costs one run of a transformer of six layers: give it a budget (docs/sampling.md) with ``hallucination`` as
-    guide. Abstains with ``no output``, ``no contexts``, or ``no claims``. MODEL_CARD.md says what it does not see.
+    A claim costs one or two runs of a transformer of six layers: give it a budget (docs/sampling.md) with
+    ``hallucination`` as guide. Abstains with ``no output``, ``no contexts``, or ``no claims``. MODEL_CARD.md says what
+    it does not see.
 
     Raises:
         Misconfigured: a packaged model or the bundled encoder is missing.
     """
 
     name: ClassVar[str] = "entailment"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     reads: ClassVar[frozenset[Field]] = frozenset({Field.INPUT, Field.OUTPUT, Field.CONTEXTS})
     emits: ClassVar[Mapping[str, float]] = {SCORE: 0.6}
 
@@ -64,7 +67,7 @@ class Entailment(Detector):
         reading = read(item)
         claims, sentences = batch.embed(list(reading.claims)), batch.embed(list(reading.sentences))
         found = [
-            self._cross.read(premise_of(claim, reading.sentences, sentences @ vector), claim)
+            self._read(claim, premises(claim, reading.sentences, sentences @ vector))
             for claim, vector in zip(reading.claims, claims, strict=True)
         ]
         logits = np.array([logit for logit, _ in found], np.float32)
@@ -81,6 +84,11 @@ class Entailment(Detector):
             )
             for place in worst
         )
+
+    def _read(self, claim: str, given: Sequence[str]) -> tuple[float, Span]:
+        """Return the mean log odds beside each premise, and what speaks most for them beside the narrowest."""
+        found = [self._cross.read(premise, claim) for premise in given]
+        return float(np.mean([logit for logit, _ in found])), found[0][1]
 
 
 def _least(claim: str, start: int, end: int) -> str:

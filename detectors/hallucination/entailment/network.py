@@ -19,12 +19,11 @@ from inferwatch.detectors.sentences import Span
 from inferwatch.schemas.errors import Misconfigured
 
 PACKAGED = Path(__file__).with_name("entailment.npz")
-RANK = 24
-"""Of the differences of the weights to the encoder's, as many singular values are kept."""
 _untyped: Any = (disable_progress_bar, BertModel)
 _quiet, _Bert = _untyped
-_MOST_TOKENS, _MOST_CLAIM_TOKENS = 144, 60
+MOST_TOKENS, MOST_CLAIM_TOKENS = 208, 60
 _NOTHING = -1e4
+_STEPS, _LEAST = 31, 1e-6
 
 
 class Encoding(NamedTuple):
@@ -38,14 +37,14 @@ class Encoding(NamedTuple):
 class Network(torch.nn.Module):
     """Log odds for every token of the claim; those of the pair are their soft maximum, and a read of their mean."""
 
-    def __init__(self, source: Path) -> None:
+    def __init__(self, source: Path, dropout: float = 0.0) -> None:
         super().__init__()
         _quiet()
         self.bert = _Bert.from_pretrained(
             source,
-            attn_implementation="eager",
-            hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0,
+            attn_implementation="sdpa" if dropout else "eager",
+            hidden_dropout_prob=dropout,
+            attention_probs_dropout_prob=dropout,
             local_files_only=True,
         ).float()
         self.bert.pooler = None
@@ -60,7 +59,7 @@ class Network(torch.nn.Module):
         found = self.bert(input_ids=tokens, attention_mask=mask, token_type_ids=claim).last_hidden_state.float()
         each, own = self.token(found)[..., 0], claim.float()
         soft = torch.logsumexp(each.masked_fill(claim == 0, _NOTHING), 1)
-        mean = (found * own[..., None]).sum(1) / own.sum(1, keepdim=True)
+        mean = (found * own[..., None]).sum(1) / own.sum(1, keepdim=True).clamp(min=1)
         return soft + self.mean(mean)[:, 0], each
 
 
@@ -85,7 +84,7 @@ class CrossEncoder:
         network = Network(source)
         try:
             with np.load(path) as held:
-                network.load_state_dict(_restored(network.state_dict(), held))
+                network.load_state_dict(restored(network.state_dict(), held))
         except (OSError, KeyError, ValueError, RuntimeError) as error:
             raise Misconfigured(
                 f"{path} is no cross-encoder on {source}: {error!r}; train one with hallucination/entailment/train.py"
@@ -93,13 +92,16 @@ class CrossEncoder:
         return cls(network.eval(), source)
 
     def encode(self, premise: str, claim: str) -> Encoding:
-        """Return the tokens of a pair: at most 60 of the claim, and of the premise what fits into 144."""
-        own = self._tokenizer.encode(claim, add_special_tokens=False)
-        tokens, ranges = own.ids[:_MOST_CLAIM_TOKENS], own.offsets[:_MOST_CLAIM_TOKENS]
-        room = _MOST_TOKENS - 3 - len(tokens)
-        given = self._tokenizer.encode(premise, add_special_tokens=False).ids[:room]
+        """Return the tokens of a pair: at most 60 of the claim, and of the premise what fits into 208."""
+        tokens, ranges = self.tokens(claim, MOST_CLAIM_TOKENS)
+        given, _ = self.tokens(premise, MOST_TOKENS - 3 - len(tokens))
         start, end = self._ends
         return Encoding([start, *given, end, *tokens, end], len(given) + 2, ranges)
+
+    def tokens(self, text: str, most: int) -> tuple[list[int], list[Span]]:
+        """Return at most ``most`` tokens of ``text`` and the characters that each stands for."""
+        own = self._tokenizer.encode(text, add_special_tokens=False)
+        return own.ids[:most], own.offsets[:most]
 
     def read(self, premise: str, claim: str) -> tuple[float, Span]:
         """Return the log odds that ``claim`` is not supported, and the range of its token that speaks most for it.
@@ -126,34 +128,30 @@ def batch(encodings: Sequence[Encoding]) -> tuple[Any, Any, Any]:
     return torch.from_numpy(tokens), torch.from_numpy(mask), torch.from_numpy(claim)
 
 
-def differences(network: Network, source: Path) -> dict[str, npt.NDArray[np.float16]]:
-    """Return what training changed, as float16: matrices by their largest ``RANK`` singular values.
-
-    Reference: E. Hu et al. (2022), "LoRA: low-rank adaptation of large language models", ICLR; here after training.
-    """
-    before = Network(source).state_dict()
-    found = {}
-    for name, value in network.state_dict().items():
-        change = value - before[name] if name.startswith("bert.") else value
+def differences(state: Mapping[str, Any], untrained: Mapping[str, Any]) -> dict[str, npt.NDArray[Any]]:
+    """Return what training changed: matrices in whole steps (int8) of a size for each row, others as float16."""
+    found: dict[str, npt.NDArray[Any]] = {}
+    for name, value in state.items():
+        change = (value - untrained[name] if name.startswith("bert.") else value).cpu()
         if not change.any():
             continue
-        if change.dim() == 2 and min(change.shape) > RANK:
-            left, middle, right = torch.linalg.svd(change, full_matrices=False)
-            root = middle[:RANK].sqrt()
-            found[f"{name}/left"] = (left[:, :RANK] * root).numpy().astype(np.float16)
-            found[f"{name}/right"] = (root[:, None] * right[:RANK]).numpy().astype(np.float16)
+        if change.dim() == 2 and len(change) > 1:
+            size = (change.abs().amax(1, keepdim=True) / _STEPS).clamp(min=_LEAST).half().float()
+            found[f"{name}/steps"] = (change / size).round().clamp(-127, 127).numpy().astype(np.int8)
+            found[f"{name}/size"] = size.numpy().astype(np.float16)
         else:
             found[name] = change.numpy().astype(np.float16)
     return found
 
 
-def _restored(state: Mapping[str, Any], held: Mapping[str, npt.NDArray[np.float16]]) -> dict[str, Any]:
-    found = dict(state)
+def restored(untrained: Mapping[str, Any], held: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
+    """Return the weights of the untrained network with ``differences`` added."""
+    found = dict(untrained)
     for name in held:
         key, _, part = name.partition("/")
-        if part == "right":
+        if part == "size":
             continue
         values = held[name].astype(np.float32)
-        change = torch.from_numpy(values @ held[f"{key}/right"].astype(np.float32) if part else values)
-        found[key] = state[key] + change if key.startswith("bert.") else change
+        change = torch.from_numpy(values * held[f"{key}/size"].astype(np.float32) if part else values)
+        found[key] = untrained[key] + change.to(untrained[key].device) if key.startswith("bert.") else change
     return found

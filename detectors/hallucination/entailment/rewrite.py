@@ -30,8 +30,12 @@ _ADVERB = re.compile(
     r"\b(?:very|really|quite|also|just|simply|typically|usually|generally|often|currently|recently|highly|extremely"
     r"|particularly|especially|actually|basically|then|later|so)\s"
 )
-# Facts twice, as edits.py knows eight of them, and then words and phrases.
-_WAYS = (*KINDS, *KINDS, *("opposite",) * 3, *("word",) * 4, *("word_in_context",) * 2, *("phrase",) * 2)
+_THING = re.compile(r"\b(?:[Tt]he|[Aa]n?|[Hh]is|[Hh]er|[Tt]heir|[Ii]ts)\s+([a-z][\w'’-]+)\b")
+# Facts twice, as edits.py knows eight of them, and then words, phrases and who does what to whom.
+_WAYS = (
+    *(*KINDS, *KINDS, *("opposite",) * 3, *("word",) * 4),
+    *(*("word_in_context",) * 2, *("phrase",) * 2, *("places",) * 3),
+)
 _TRIES = 8
 _ENDINGS = ("ing", "ed", "ly", "s", "tion", "er", "ity", "al", "ive")
 
@@ -162,6 +166,8 @@ def falsify(
             found = _other_word(text, premise, words, rng)
         elif way == "word_in_context":
             found = _word_in_context(text, premise, rng)
+        elif way == "places":
+            found = _with_places_changed(text, rng)
         elif way == "phrase":
             found = _with_phrase(text, _one(phrases, rng))
         else:
@@ -199,6 +205,20 @@ def _word_in_context(text: str, premise: str, rng: np.random.Generator) -> str |
     place = places[int(rng.integers(len(places)))]
     alike = [word for word in others if word[-2:] == place.group()[-2:]]
     return _put(text, place, _one(alike, rng)) if alike else None
+
+
+def _with_places_changed(text: str, rng: np.random.Generator) -> str | None:
+    """Exchange what follows two articles or possessives, where a verb or preposition is between."""
+    things = list(_THING.finditer(text))
+    if len(things) < 2:
+        return None
+    at = int(rng.integers(len(things) - 1))
+    one, two = things[at], things[at + 1]
+    first, second, between = one.group(1), two.group(1), text[one.end(1) : two.start(1)]
+    alike = {first.lower(), second.lower()}
+    if len(alike) < 2 or re.match(r"\s*,?\s*(?:and|or)\b", between) or len(between.split()) > 9:
+        return None
+    return text[: one.start(1)] + second + between + first + text[two.end(1) :]
 
 
 def _with_phrase(text: str, phrase: str) -> str:

@@ -15,10 +15,22 @@ from inferwatch.detectors.encoder.folder import BUNDLED, model_folder
 from inferwatch.detectors.encoder.sentence_transformer import SentenceTransformerEncoder
 from inferwatch.detectors.hallucination.entailment.calibration import Calibration, Claims
 from inferwatch.detectors.hallucination.entailment.detector import Entailment
-from inferwatch.detectors.hallucination.entailment.network import PACKAGED, CrossEncoder, Network, differences
-from inferwatch.detectors.hallucination.entailment.pairs import made
-from inferwatch.detectors.hallucination.entailment.premise import MOST_WORDS, premise_of
+from inferwatch.detectors.hallucination.entailment.fit import Bank
+from inferwatch.detectors.hallucination.entailment.network import (
+    MOST_CLAIM_TOKENS,
+    MOST_TOKENS,
+    PACKAGED,
+    CrossEncoder,
+    Network,
+    batch,
+    differences,
+)
+from inferwatch.detectors.hallucination.entailment.nli import plain, split, told, unlike
+from inferwatch.detectors.hallucination.entailment.pairs import Pair, made
+from inferwatch.detectors.hallucination.entailment.premise import premise_of
+from inferwatch.detectors.hallucination.entailment.prepare import tokenised
 from inferwatch.detectors.hallucination.entailment.rewrite import Neighbours, falsify, reword
+from inferwatch.detectors.hallucination.entailment.tokens import WINDOWS
 from inferwatch.schemas.errors import Misconfigured
 
 CONTEXT = "Refunds take 5 business days after we get the parcel. The warehouse in Leeds is open on weekdays."
@@ -81,31 +93,33 @@ def test_weights_that_are_not_there_or_something_else_are_refused(tmp_path: Path
 def test_what_training_changed_comes_back(tmp_path: Path) -> None:
     source = model_folder(BUNDLED)
     torch.manual_seed(1)
-    changed = Network(source)
+    changed, untrained = Network(source), Network(source).state_dict()
     weight = changed.bert.encoder.layer[2].attention.self.query.weight
+    change = 0.01 * torch.randn(weight.shape)
     with torch.no_grad():
-        weight += 0.05 * torch.randn(384, 3) @ torch.randn(3, 384)
+        weight += change
         changed.bert.encoder.layer[0].output.LayerNorm.bias += 0.25
     path = tmp_path / "changed.npz"
-    held = differences(changed, source)
+    held = differences(changed.state_dict(), untrained)
     assert {name.partition("/")[0] for name in held if name.startswith("bert.")} == {
         "bert.encoder.layer.2.attention.self.query.weight",
         "bert.encoder.layer.0.output.LayerNorm.bias",
     }
     np.savez(path, allow_pickle=False, **held)
+    half_a_step = float(change.abs().max()) / 31 / 2
     for name, value in CrossEncoder.load(path).network.state_dict().items():
-        torch.testing.assert_close(value, changed.state_dict()[name], atol=2e-3, rtol=2e-3)
+        torch.testing.assert_close(value, changed.state_dict()[name], atol=1.1 * half_a_step, rtol=1e-3)
 
 
 def test_the_packaged_weights_are_small() -> None:
-    assert PACKAGED.stat().st_size < 4_000_000
+    assert PACKAGED.stat().st_size < 10_000_000
 
 
 def test_a_long_claim_and_a_long_premise_are_cut_to_what_the_model_reads(detector: Entailment) -> None:
     reader = CrossEncoder.load()
     encoding = reader.encode("parcel " * 900, "refund " * 900)
-    assert len(encoding.tokens) == 144
-    assert len(encoding.ranges) == 60
+    assert len(encoding.tokens) == MOST_TOKENS
+    assert len(encoding.ranges) == MOST_CLAIM_TOKENS
 
 
 @given(
@@ -114,10 +128,10 @@ def test_a_long_claim_and_a_long_premise_are_cut_to_what_the_model_reads(detecto
 )
 def test_a_premise_is_made_of_context_sentences_within_the_limit(sentences: list[str], seed: int) -> None:
     cosines = np.random.default_rng(seed).random(len(sentences), np.float32)
-    premise = premise_of("abc cab", sentences, cosines)
+    premise = premise_of("abc cab", sentences, cosines, max(WINDOWS))
     assert premise
-    if sum(len(sentence.split()) for sentence in sentences) > MOST_WORDS:
-        assert len(premise.split()) <= MOST_WORDS
+    if sum(len(sentence.split()) for sentence in sentences) > max(WINDOWS):
+        assert len(premise.split()) <= max(WINDOWS)
 
 
 def test_the_sentence_that_says_most_about_a_claim_is_in_its_premise() -> None:
@@ -126,7 +140,7 @@ def test_the_sentence_that_says_most_about_a_claim_is_in_its_premise() -> None:
     ]
     asked = "The warehouse in Leeds is open on weekdays."
     sentences = [*filler[:3], asked, *filler[3:]]
-    premise = premise_of("Leeds has a warehouse", sentences, np.zeros(len(sentences), np.float32))
+    premise = premise_of("Leeds has a warehouse", sentences, np.zeros(len(sentences), np.float32), min(WINDOWS))
     assert asked in premise
 
 
@@ -187,3 +201,86 @@ def test_made_pairs_are_half_right_half_wrong_and_the_same_each_time() -> None:
     assert pairs == made(texts, NO_WORDS)
     assert 0.3 < np.mean([pair.wrong for pair in pairs]) < 0.6
     assert all(pair.hypothesis != pair.right for pair in pairs if pair.wrong)
+
+
+@pytest.mark.parametrize("turn", [0, 1])
+def test_every_turn_makes_other_pairs(turn: int) -> None:
+    text = (
+        "The office in Leeds opened in 1998. It has 12 rooms for visitors in the summer. Refunds take 12 days after "
+        "the parcel arrives. The museum is open before noon on most days. The director likes the old garden best."
+    )
+    pairs = made([text], NO_WORDS, turn)
+    assert pairs == made([text], NO_WORDS, turn)
+    assert pairs != made([text], NO_WORDS, turn + 2)
+    assert {pair.wrong for pair in pairs} == {True, False}
+
+
+def test_two_things_change_places() -> None:
+    said = "The cat sleeps near the dog."
+    found = {
+        changed[0]
+        for seed in range(200)
+        if (changed := falsify(said, said, (said,), [], [" in the garden"], NO_WORDS, np.random.default_rng(seed)))
+    }
+    assert "The dog sleeps near the cat." in found
+
+
+def test_a_batch_on_the_training_side_is_what_is_read_later(tmp_path: Path) -> None:
+    source = model_folder(BUNDLED)
+    reader = CrossEncoder(Network(source), source)
+    pairs = [
+        Pair(CONTEXT, "Refunds take 9 days.", wrong=True, source="number", right="Refunds take 5 days."),
+        Pair(CONTEXT, "The warehouse is open.", wrong=False, source="reword"),
+        Pair("parcel " * 900, "refund " * 900, wrong=True, source="label"),
+    ]
+    tokenised(pairs, reader).save(tmp_path / "made-0.npz")
+    bank = Bank({"made-0": tmp_path / "made-0.npz"}, "cpu")
+    tokens, mask, claim, marks = bank.batch(np.arange(3))
+    encodings = [reader.encode(pair.premise, pair.hypothesis) for pair in pairs]
+    for ours, theirs in zip((tokens, mask, claim), batch(encodings), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    first, known = encodings[0].first, len(encodings[0].ranges)
+    (place,) = np.flatnonzero(marks[0] == 1) - first
+    assert pairs[0].hypothesis[slice(*encodings[0].ranges[place])] == "9"
+    assert int((marks[0] >= 0).sum()) == known
+    assert int((marks[1] == 0).sum()) == len(encodings[1].ranges)
+    assert (marks[2] == -1).all()
+    assert bank.wrong.tolist() == [1, 0, 1]
+    assert bank.told.tolist() == [False, False, True]
+
+
+def test_public_pairs_are_read_where_they_are(tmp_path: Path) -> None:
+    assert told(tmp_path) == []
+    for name, lines in {
+        "snli/s1.dev": ["A man is asleep ."],
+        "snli/s2.dev": ["He does n't move ."],
+        "snli/labels.dev": ["neutral"],
+        "cad/train.tsv": ["sentence1\tsentence2\tgold_label", "A dog runs.\tAn animal runs.\tentailment", "A\tB\t-"],
+        "wikisplit/tune.tsv": [
+            "The tall tower in Leeds was built in 1970 and it has ninety floors .\tThe tall tower in Leeds was built "
+            "in 1970 . <::::> The Roman emperor visited the harbour of Ostia twice ."
+        ],
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+    assert [pair[:3] for pair in told(tmp_path)] == [
+        ("A man is asleep.", "He doesn't move.", True),
+        ("A dog runs.", "An animal runs.", False),
+    ]
+    pairs = split(tmp_path, [" in the garden"], NO_WORDS)
+    assert {pair.hypothesis for pair in pairs if not pair.wrong} >= {"The tall tower in Leeds was built in 1970."}
+    assert not any("Ostia" in pair.hypothesis for pair in pairs)
+    seen = "They say that the tall tower in Leeds was built in 1970 by two brothers."
+    assert not any("tower in Leeds was built" in pair.hypothesis for pair in unlike(pairs, [seen]))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("It is 3 , 4 or 5 .", "It is 3, 4 or 5."),
+        ("He said '' no '' ( twice ) .", 'He said "no" (twice).'),
+        ("from 1990 - 1991", "from 1990-1991"),
+    ],
+)
+def test_spaces_that_a_tokenizer_left_go(text: str, shown: str) -> None:
+    assert plain(text) == shown
