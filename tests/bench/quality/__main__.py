@@ -17,16 +17,16 @@ from typing import Any
 
 from tests.bench.parts import Read, options_of, run, summary
 from tests.bench.quality import report
-from tests.bench.quality.results import DATA, FOLDER, OWN, WORK, WRITTEN_HERE
+from tests.bench.quality.results import BOTH, DATA, FOLDER, OWN, WORK, WRITTEN_HERE
 
 PARTS = ("toxicity", "grounding", "edits", "cost")
 QUICK = ("--rows", "120", "--draws", "20", "--madlibs", "600", "--answers-share", "400", "--rounds", "1")
 
 
-def values(raw: Mapping[str, Any], measure: str) -> list[float]:
+def values(raw: Mapping[str, Any], measure: str, method: str = OWN) -> list[float]:
     """Return one measure of this project on every family of others in a part, where it is defined."""
     families = (one for name, one in raw["families"].items() if name not in WRITTEN_HERE)
-    found = [one["methods"][OWN].get(measure, {}).get("value") for one in families]
+    found = [one["methods"][method].get(measure, {}).get("value") for one in families]
     return [one for one in found if one is not None]
 
 
@@ -35,11 +35,26 @@ SUMMARY: dict[str, Callable[[Read], object]] = {
     "toxicity_tpr_at_5fpr": lambda of: round(statistics.mean(values(of("toxicity"), "tpr_at_5fpr")), 4),
     "hatecheck_auc": lambda of: round(of("toxicity")["hatecheck"]["methods"][OWN]["auc"]["value"], 4),
     "benign_llm_flag_rate": lambda of: round(of("toxicity")["benign"][OWN]["rate"], 4),
-    "summedits_balanced_accuracy": lambda of: round(100 * of("grounding")["summedits"][OWN]["mean"]["value"], 4),
-    "grounding_mean_auc": lambda of: round(statistics.mean(values(of("grounding"), "auc")), 4),
-    "ece": lambda of: round(statistics.mean([*values(of("toxicity"), "ece"), *values(of("grounding"), "ece")]), 4),
+    "grounding_mean_auc": lambda of: round(statistics.mean(values(of("entailment"), "auc", BOTH)), 4),
+    "summedits_balanced_accuracy": lambda of: round(100 * of("entailment")["summedits"][BOTH]["mean"]["value"], 4),
+    "ece": lambda of: round(
+        statistics.mean([*values(of("toxicity"), "ece"), *values(of("entailment"), "ece", BOTH)]), 4
+    ),
+    "grounding_ece": lambda of: round(statistics.mean(values(of("entailment"), "ece", BOTH)), 4),
+    "features_grounding_mean_auc": lambda of: round(statistics.mean(values(of("grounding"), "auc")), 4),
+    "features_summedits_balanced_accuracy": lambda of: round(
+        100 * of("grounding")["summedits"][OWN]["mean"]["value"], 4
+    ),
+    "features_ece": lambda of: round(
+        statistics.mean([*values(of("toxicity"), "ece"), *values(of("grounding"), "ece")]), 4
+    ),
 }
-"""Means are over the families left out, with both labels, of others; ``ece`` over those of both detectors."""
+"""Means are over the families left out, with both labels, of others.
+
+The figures of grounding are of ``entailment``, the features with the cross-encoder, as last measured by its own part
+(``python -m tests.bench.quality.entailment``); those named ``features_…`` are of ``hallucination`` alone. ``ece`` and
+``features_ece`` are over the families of toxicity too.
+"""
 
 
 def main() -> None:

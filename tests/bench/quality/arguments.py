@@ -16,6 +16,7 @@ def arguments(about: str | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(about or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the data sets")
     parser.add_argument("--work", type=Path, default=WORK, help="keeps fitted detectors between runs")
+    parser.add_argument("--public", type=Path, help="folder of the public pairs that the cross-encoder learns from")
     parser.add_argument("--output", type=Path, default=FOLDER)
     parser.add_argument("--rows", type=int, default=3000, help="most rows of a family")
     parser.add_argument("--draws", type=int, default=1000, help="of the bootstrap")

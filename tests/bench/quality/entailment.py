@@ -1,84 +1,88 @@
 """The cross-encoder alone and beside the features, on families that neither was fitted on.
 
-    python -m tests.bench.quality.entailment [--data FOLDER] [--work FOLDER] [--output DIR]
+    python -m tests.bench.quality.entailment [--data FOLDER] [--work FOLDER] [--public FOLDER] [--output DIR]
 
-The cross-encoder is trained for each half of the families by the committed program, unless WORK/entailment holds what
-it left there; from the start that takes one core about an hour. Where the two judgements meet is decided by the other
-families of the half that was left out.
+The cross-encoder is trained without each family by the committed program, unless WORK/entailment holds what it left
+there; from the start that takes a GPU some minutes and two cores a day. Which candidate counts, and where the two
+judgements meet, is decided by the other families.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from inferwatch.detectors.base import F32
-from inferwatch.detectors.encoder.load import load_encoder
 from inferwatch.detectors.evaluation.bootstrap import bootstrap
 from inferwatch.detectors.evaluation.quality import quality
 from inferwatch.detectors.evaluation.ranking import F64, Ranked
-from inferwatch.detectors.hallucination.corpora import Examples, families, others
+from inferwatch.detectors.hallucination.corpora import Examples, families
 from inferwatch.detectors.hallucination.entailment import train
-from inferwatch.detectors.hallucination.entailment.calibration import Calibration, Claims
-from inferwatch.schemas.settings import EncoderSettings
+from inferwatch.detectors.hallucination.entailment.calibration import Calibration, Claims, worst
+from inferwatch.detectors.hallucination.entailment.detector import SCORE, Entailment
+from inferwatch.detectors.hallucination.entailment.fit import UNITS
 from tests.bench.machine import machine, write
 from tests.bench.quality import sets
 from tests.bench.quality.arguments import arguments, plain
 from tests.bench.quality.grounding import SUMMEDITS, Set, summedits
-from tests.bench.quality.results import WRITTEN_HERE
-
-FEATURES, CROSS, BOTH = "features", "cross-encoder", "both"
+from tests.bench.quality.results import BOTH, CROSS, FEATURES, WRITTEN_HERE
 
 
 def main() -> None:
     options = arguments(__doc__)
     about = machine()
-    data, work = sets.need(options.data), options.work / "entailment"
-    own = families(data)
-    if not all((work / f"left-out-{name}.npz").exists() for name in own):
-        train.main([str(data), str(work), "--out", str(work / "entailment.npz")])
-    found = {name: one for half in train.HALVES.values() for name, one in _half(half, own, data, work).items()}
+    data = sets.need(options.data)
+    judged = train.judged(data, options.work / "entailment", options.public)
+    groups = {name: _groups(examples) for name, examples in families(data).items()}
+    found, chosen, beside = {}, {}, {}
+    for unit, names in UNITS.items():
+        if unit:
+            key = train.choose(judged, unit)
+            meet = Calibration.fit(train.teachers(judged[key], unit))
+            scaled = {name: _set(own, meet, groups[name]) for name, own in judged[key].items()}
+            found |= {name: scaled[name] for name in names}
+            chosen |= dict.fromkeys(names, key)
+            beside |= {name: {k: one for k, one in scaled.items() if k.startswith(SUMMEDITS)} for name in names}
+    others = {name: one for name, one in found.items() if name not in WRITTEN_HERE}
     write(
         "entailment",
         {
             "machine": about,
             "draws": options.draws,
-            "families": {name: _measured(found[name], options.draws) for name in own},
-            "gain": _gain({name: one for name, one in found.items() if name not in WRITTEN_HERE}, options.draws),
-            "summedits": summedits({k: one for k, one in found.items() if k.startswith(SUMMEDITS)}, options.draws),
+            "families": {name: _measured(one, options.draws) | {"chosen": chosen[name]} for name, one in found.items()},
+            "gain": _gain(others, options.draws),
+            "packaged": train.choose(judged, ""),
+            "summedits": summedits(
+                {k: one for k, one in found.items() if k.startswith(SUMMEDITS)}, options.draws, beside
+            ),
         },
         options.output,
     )
 
 
-def _half(half: tuple[str, ...], own: Mapping[str, Examples], data: Path, work: Path) -> dict[str, Set]:
-    encoder = load_encoder(EncoderSettings(backend="onnx-int8"))
-    claims = {name: train.left_out_claims(name, own[name], data, work, encoder) for name in half}
-    found = {}
-    for name in half:
-        teachers = [claims[other] for other in others(half, name) if other not in WRITTEN_HERE]
-        meet = Calibration.fit(teachers)
-        judged = claims[name]
-        alone = meet.cross_slope * judged.cross + meet.cross_shift
-        scores = {
-            FEATURES: _worst(judged, judged.cheap),
-            CROSS: _worst(judged, (1 / (1 + np.exp(-alone))).astype(np.float32)),
-            BOTH: _worst(judged, Calibration(meet.cross_slope, meet.cross_shift, 1.0, 0.0)(judged.cheap, judged.cross)),
-        }
-        items = own[name].items
-        known = {contexts: place for place, contexts in enumerate(dict.fromkeys(item.contexts for item in items))}
-        groups = np.array([known[item.contexts] for item in items], np.int64)
-        found[name] = Set(judged.labels, groups, scores, 1.0, 0.6)
-    return found
+def _set(judged: Claims, meet: Calibration, groups: npt.NDArray[np.int64]) -> Set:
+    alone = meet.cross_slope * judged.cross + meet.cross_shift
+    scores = {
+        FEATURES: judged.cheap,
+        CROSS: (1 / (1 + np.exp(-alone))).astype(np.float32),
+        BOTH: meet(judged.cheap, judged.cross),
+    }
+    return Set(
+        judged.labels,
+        groups,
+        {method: worst(judged, values).astype(np.float32) for method, values in scores.items()},
+        1.0,
+        Entailment.emits[SCORE],
+    )
 
 
-def _worst(judged: Claims, values: F32) -> F32:
-    found: F32 = np.zeros(len(judged.labels), np.float32)
-    np.maximum.at(found, judged.owners, values)
-    return found
+def _groups(examples: Examples) -> npt.NDArray[np.int64]:
+    """Return the number of the contexts of each answer."""
+    items = examples.items
+    known = {contexts: place for place, contexts in enumerate(dict.fromkeys(item.contexts for item in items))}
+    return np.array([known[item.contexts] for item in items], np.int64)
 
 
 def _measured(one: Set, draws: int) -> dict[str, Any]:

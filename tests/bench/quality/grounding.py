@@ -88,10 +88,13 @@ def _measured(one: Set, draws: int) -> dict[str, Any]:
     }
 
 
-def summedits(domains: Mapping[str, Set], draws: int) -> dict[str, Any]:
+def summedits(
+    domains: Mapping[str, Set], draws: int, beside: Mapping[str, Mapping[str, Set]] | None = None
+) -> dict[str, Any]:
     """Return balanced accuracy of each domain at the threshold that is best on the others, and the mean over domains.
 
-    Domains weigh the same in the choice. The interval of the mean is over documents, within domains.
+    Domains weigh the same in the choice. The interval of the mean is over documents, within domains. ``beside`` holds
+    for each domain the others on its scale, where scales differ.
     """
     if len(domains) < 2:
         return {}
@@ -99,7 +102,8 @@ def summedits(domains: Mapping[str, Set], draws: int) -> dict[str, Any]:
     for method in next(iter(domains.values())).scores:
         by_domain, drawn = {}, []
         for name, one in domains.items():
-            threshold = _best([other for key, other in domains.items() if key != name], method)
+            others = domains if beside is None else beside[name]
+            threshold = _best([other for key, other in others.items() if key != name], method)
             flagged = one.scores[method] >= threshold
 
             def balanced(weights: F64, flagged: Any = flagged, labels: Labels = one.labels) -> F64:

@@ -20,7 +20,7 @@ from tests.bench.quality.bias import bias
 from tests.bench.quality.cost import measure
 from tests.bench.quality.edits import judged as judged_edits
 from tests.bench.quality.grounding import SCORE, Set, _measured, _set, summedits
-from tests.bench.quality.results import FOLDER, OWN
+from tests.bench.quality.results import BOTH, FOLDER, OWN
 from tests.bench.quality.sets import Madlibs, _identity, hatecheck, need, some
 from tests.bench.quality.toxicity import judged
 from tests.bench.quality.training_free import NAMES, training_free
@@ -231,4 +231,8 @@ def test_a_part_that_did_not_run_has_no_number(tmp_path: Path) -> None:
         "summedits": {},
     }
     (tmp_path / "grounding.json").write_text(json.dumps(raw))
+    assert summary(SUMMARY, tmp_path)["features_grounding_mean_auc"] == 0.75
+    assert summary(SUMMARY, tmp_path)["grounding_mean_auc"] is None
+    (tmp_path / "entailment.json").write_text(json.dumps(raw).replace(f'"{OWN}"', f'"{BOTH}"'))
     assert summary(SUMMARY, tmp_path)["grounding_mean_auc"] == 0.75
+    assert summary(SUMMARY, tmp_path)["grounding_ece"] == 0.1
