@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ _untyped: Any = (disable_progress_bar, BertModel)
 _quiet, _Bert = _untyped
 MOST_TOKENS, MOST_CLAIM_TOKENS = 208, 60
 _NOTHING = -1e4
+_REMEMBERED = 4096
 _STEPS, _LEAST = 31, 1e-6
 
 
@@ -72,6 +74,7 @@ class CrossEncoder:
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self._ends: list[int] = self._tokenizer.encode("").ids
+        self._remembered = lru_cache(_REMEMBERED)(self._read)
 
     @classmethod
     def load(cls, path: Path = PACKAGED, model: str = BUNDLED) -> CrossEncoder:
@@ -106,9 +109,13 @@ class CrossEncoder:
     def read(self, premise: str, claim: str) -> tuple[float, Span]:
         """Return the log odds that ``claim`` is not supported, and the range of its token that speaks most for it.
 
-        One pair a run, without padding: what is found does not depend on what else is read.
+        One pair a run, without padding: what is found does not depend on what else is read, and the last 4096 pairs are
+        remembered.
         """
-        encoding = self.encode(clean(premise), clean(claim))
+        return self._remembered(clean(premise), clean(claim))
+
+    def _read(self, premise: str, claim: str) -> tuple[float, Span]:
+        encoding = self.encode(premise, claim)
         if not encoding.ranges:
             return 0.0, (0, 0)
         with torch.inference_mode():
