@@ -109,8 +109,8 @@ class References:
         )
         return self.keep(draft, strict)
 
-    def keep(self, draft: Draft, strict: bool = False) -> ReferenceInfo:
-        """Store a draft and return it as it is listed.
+    def keep(self, draft: Draft, strict: bool = False, version: int | None = None) -> ReferenceInfo:
+        """Store a draft as ``version`` of its name, by default the next, and return it as it is listed.
 
         Raises:
             Misconfigured: with ``strict``, something speaks against it.
@@ -118,7 +118,8 @@ class References:
         what = f"reference {draft.name!r} of {draft.application!r}, field {draft.field!r}"
         if draft.findings and strict:
             raise Misconfigured(f"{what} was not built: {'; '.join(draft.findings)}")
-        version = self.versions.save(draft)
+        version = version or self.versions.next_version(draft)
+        self.versions.save(draft, version)
         for finding in draft.findings:
             logger.warning("%s v%d: %s", what, version, finding)
         return self.find(draft.application, draft.field, draft.name, version)
@@ -126,10 +127,12 @@ class References:
     def keep_once(self, draft: Draft) -> int:
         """Store a draft unless there is one of its name and period already; return the version.
 
-        Building takes a while: a closer that was stopped in it finds what its successor made.
+        Building takes a while: a closer that was stopped in it finds what its successor made. The number is read before
+        one looks: what a stopped closer has sent, and the store takes in only now, is this version with the same rows.
         """
+        version = self.versions.next_version(draft)
         made = self.versions.made_of(draft.application, draft.field, draft.name, draft.encoder_revision, draft.period)
-        return made if made is not None else self.keep(draft).version
+        return made if made is not None else self.keep(draft, version=version).version
 
     def find(self, application: str, field: str, name: str, version: int) -> ReferenceInfo:
         """Return one version.

@@ -124,14 +124,17 @@ class StoredReferences:
         self._clock = clock
         self._loaded: OrderedDict[tuple[str, str, str, int], Frozen] = OrderedDict()
 
-    def save(self, draft: Draft) -> int:
-        """Store ``draft`` as the next version of its name; return the version."""
+    def next_version(self, draft: Draft) -> int:
+        """Return which version of its name ``draft`` would be."""
         last = self._store.query(
             "SELECT max(version) AS version FROM references_raw WHERE application = {application:String} "
             "AND field = {field:String} AND name = {name:String}",
             {"application": draft.application, "field": draft.field, "name": draft.name},
         ).to_pylist()
-        version = int(last[0]["version"] or 0) + 1
+        return int(last[0]["version"] or 0) + 1
+
+    def save(self, draft: Draft, version: int) -> None:
+        """Store ``draft`` as ``version`` of its name."""
         n, now = len(draft.ids), self._clock.now()
         constant = {
             "name": draft.name,
@@ -159,7 +162,6 @@ class StoredReferences:
         )
         token = f"reference/{draft.application}/{draft.field}/{draft.name}/{version}/{now.isoformat()}"
         self._store.insert("references_raw", table, token=token)
-        return version
 
     def versions(self, application: str = "", field: str = "", name: str = "") -> list[ReferenceInfo]:
         """Return every version of every reference, or those of one application, field or name."""

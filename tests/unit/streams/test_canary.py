@@ -106,7 +106,7 @@ def test_a_closed_window_has_its_canaries_and_a_rule_sees_each(store: ClickHouse
     seen: list[tuple[str, dict[str, str], bool]] = []
 
     class Judge:
-        def decide(self, window: Window, metrics: Sequence[WindowMetric]) -> None:
+        def decide(self, window: Window, metrics: Sequence[WindowMetric], passed: object) -> None:
             verdicts = Memory(settings.rules, window.size).feed(window, metrics)
             seen.extend((one.rule.metric, dict(one.labels), one.state.state is State.FIRING) for one in verdicts)
 

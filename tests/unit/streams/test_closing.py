@@ -30,7 +30,7 @@ class Recorder:
         self.windows: list[Window] = []
         self.passed: list[tuple[datetime, datetime]] = []
 
-    def decide(self, window: Window, metrics: Sequence[WindowMetric]) -> None:
+    def decide(self, window: Window, metrics: Sequence[WindowMetric], passed: object) -> None:
         assert all(metric.window == window for metric in metrics)
         self.windows.append(window)
 

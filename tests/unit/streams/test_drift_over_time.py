@@ -24,7 +24,7 @@ WORDS = ["tea", "milk", "bread", "jam", "soup", "rice"]
 
 
 class Silent:
-    def decide(self, window: Window, metrics: Any) -> None:
+    def decide(self, window: Window, metrics: Any, passed: Any) -> None:
         pass
 
     def let_pass(self, *_: object) -> None: ...

@@ -103,7 +103,7 @@ def normal() -> Callable[..., F32]:
 class Nobody:
     """Takes decisions and forgets them."""
 
-    def decide(self, window: Any, metrics: Any) -> None:
+    def decide(self, window: Any, metrics: Any, passed: Any) -> None:
         return None
 
     def let_pass(self, *_: object) -> None: ...

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -205,3 +207,27 @@ def test_what_two_closers_build_of_one_period_is_kept_once(
     draft = first.builder.draft(scope, name="first-windows", rows=100, origin="first-windows")
     assert second.keep_once(draft) == first.keep_once(draft) == 1
     assert first.keep(draft).version == 2
+
+
+def test_what_a_stopped_closer_sent_may_arrive_while_its_successor_looks(
+    store: ClickHouseStore, put: Any, spread: Any, normal: Any, day: datetime
+) -> None:
+    put(spread(200, 2), normal(200))
+    scope = Scope("shop", "input", day, day + 2 * HOUR, "enc-1")
+
+    class LateInsert:
+        """The first look finds nothing; then what the stopped closer sent is taken in."""
+
+        def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+            found = store.query(sql, parameters)
+            if "period_start =" in sql:
+                stopped.keep_once(draft)
+            return found
+
+        def insert(self, table: str, rows: pa.Table, *, token: str) -> None:
+            store.insert(table, rows, token=token)
+
+    stopped, successor = references(store), references(LateInsert())
+    draft = stopped.builder.draft(scope, name="first-windows", rows=100, origin="first-windows")
+    assert successor.keep_once(draft) == 1
+    assert [(one.version, one.rows) for one in stopped.versions.versions("shop")] == [(1, 100)]
