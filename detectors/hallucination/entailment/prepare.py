@@ -48,7 +48,7 @@ def prepare(data: Path, public: Path | None, folder: Path, encoder: Encoder, rea
         for most in WINDOWS:
             taught = labelled(name, examples, data, phrases, words, encoder, most)
             tokenised(taught, reader).save(folder / f"family-{most}-{name}.npz")
-            tested = tokenised(claims(examples, encoder, most), reader, owners(examples))
+            tested = tokenised(claims(examples, encoder, most), reader)
             tested.save(folder / f"test-{most}-{name}.npz")
     for turn in range(_TURNS):
         tokenised(made(texts, words, turn), reader).save(folder / f"made-{turn}.npz")
@@ -74,7 +74,7 @@ def owners(examples: Examples) -> npt.NDArray[np.int64]:
     return np.repeat(np.arange(len(counts)), counts)
 
 
-def tokenised(pairs: Iterable[Pair], reader: CrossEncoder, owners: npt.NDArray[np.int64] | None = None) -> Tokens:
+def tokenised(pairs: Iterable[Pair], reader: CrossEncoder) -> Tokens:
     """Return pairs as tokens of ``reader``, cut to what it reads."""
     index: dict[str, int] = {}
     texts: list[list[int]] = []
@@ -105,7 +105,6 @@ def tokenised(pairs: Iterable[Pair], reader: CrossEncoder, owners: npt.NDArray[n
         np.array(claims, np.int32),
         np.array(wrong, np.bool_),
         np.array(told, np.bool_),
-        np.zeros(len(wrong), np.int32) if owners is None else owners.astype(np.int32),
         np.array(marks, np.uint8),
         np.array(marked, np.int32),
     )

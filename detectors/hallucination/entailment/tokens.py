@@ -19,9 +19,9 @@ class Tokens:
     """n pairs of t texts, each text once.
 
     ``tokens`` (k,) uint16 of all texts in a row, which begin at ``starts`` (t + 1,); ``premises`` and ``claims`` (n,)
-    say which texts; ``wrong`` (n,) bool; ``told`` (n,) bool whether people labelled the pair; ``owners`` (n,) of which
-    answer the claim is, 0 in what teaches. ``marks`` uint8 are, in a row, 1 for the tokens of a claim that were made
-    wrong and 0 for its others, where that is known: those of a pair begin at ``marked`` (n + 1,).
+    say which texts; ``wrong`` (n,) bool; ``told`` (n,) bool whether people labelled the pair. ``marks`` uint8 are, in a
+    row, 1 for the tokens of a claim that were made wrong and 0 for its others, where that is known: those of a pair
+    begin at ``marked`` (n + 1,).
     """
 
     tokens: Int
@@ -30,7 +30,6 @@ class Tokens:
     claims: Int
     wrong: Int
     told: Int
-    owners: Int
     marks: Int
     marked: Int
 

@@ -63,6 +63,7 @@ def judged(data: Path, work: Path, public: Path | None = None, device: str = "cp
         fit(Place(pairs, fitted, source, device), workers)
     own = families(data)
     cheap = {name: _cheap(name, examples, data, work, encoder) for name, examples in own.items()}
+    whose = {name: owners(examples) for name, examples in own.items()}
     windows: dict[tuple[str, str], list[F32]] = {}
     with np.load(fitted / "judged.npz") as held:
         for key in held.files:
@@ -70,8 +71,8 @@ def judged(data: Path, work: Path, public: Path | None = None, device: str = "cp
             windows.setdefault((f"{start}/{name}", family), []).append(held[key])
     found: dict[str, dict[str, Claims]] = {}
     for (candidate, family), logits in windows.items():
-        examples, cross = own[family], np.mean(logits, axis=0)
-        found.setdefault(candidate, {})[family] = Claims(cheap[family], cross, owners(examples), examples.labels)
+        cross = np.mean(logits, axis=0)
+        found.setdefault(candidate, {})[family] = Claims(cheap[family], cross, whose[family], own[family].labels)
     return found
 
 
