@@ -93,16 +93,26 @@ class _Thread(AIOKafkaConsumerThread):
 
 
 class _Consumer(Consumer):
-    """Hands a record over without four tasks of its own.
-
-    For every record Faust waits for the first of: handed over, flow suspended, stopped, crashed, each in a task.
-    Handing over nearly always ends at once; only when it does not is there anything to wait for.
-    """
+    """Hands a record over without four tasks of its own, and leaves nothing uncommitted that was acknowledged."""
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Commit what is acknowledged by now.
+
+        Called while another commit is under way, Faust's own waits for that one and does nothing else. The last
+        commit before a worker leaves would then be without what was acknowledged since.
+        """
+        await self.maybe_wait_for_commit_to_finish()
+        return bool(await super().commit(topics, start_new_transaction=start_new_transaction))
+
     async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:  # noqa: ASYNC109
+        """Wait only for what does not end at once.
+
+        For every record Faust waits for the first of: handed over, flow suspended, stopped, crashed, each in a task.
+        Handing over nearly always ends at once; only when it does not is there anything to wait for.
+        """
         first, *others = coros
         if not inspect.iscoroutine(first):
             return await super().wait_first(*coros, timeout=timeout)

@@ -233,6 +233,28 @@ async def test_workers_that_leave_with_full_hands_acknowledge_only_what_they_sto
         assert {place for place in ledger.seen if place[1] >= reached[place[0]]} == set()
 
 
+async def test_leaving_commits_what_was_stored_while_another_commit_was_under_way(
+    source: KafkaSettings, produce: Produce
+) -> None:
+    ledger = Ledger()
+    async with consuming(source, ledger) as stream:
+        await until(lambda: stream.joined)
+        consumer = stream._app.consumer
+        commit, under_way = consumer._commit, asyncio.Event()
+
+        async def until_it_leaves(offsets: Any) -> bool:
+            under_way.set()
+            await until(lambda: consumer.should_stop)
+            return bool(await commit(offsets))
+
+        consumer._commit = until_it_leaves
+        await asyncio.to_thread(produce, source, numbered(1))
+        await under_way.wait()
+        await asyncio.to_thread(produce, source, numbered(9))
+        await until(lambda: stream.counters.stored == 10)
+    assert committed(source) == 10
+
+
 async def test_within_a_partition_order_is_kept(source: KafkaSettings, produce: Produce) -> None:
     produce(source, numbered(5000))
     ledger = Ledger()
