@@ -36,7 +36,7 @@ from inferwatch.schemas.settings import DetectorSettings, DriftSettings, Section
 SHORT = {"INFERWATCH_KAFKA": ("kafka", "bootstrap_servers"), "INFERWATCH_STORE": ("store", "dsn")}
 PREFIX = "INFERWATCH__"
 MASKED = "**********"
-RULES = ("rules", "routing")
+RULES = ("rules", "event_rules", "routing")
 """What decides and routes alerts: may be in a file of its own, and changes while the service runs."""
 
 

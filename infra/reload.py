@@ -44,18 +44,21 @@ class RulesFile:
         self._loaded = loaded
         self._clock = clock
         self.attempts: Counter[str] = Counter(taken=0, refused=0)
-        self._uses: list[Callable[[Settings], None]] = []
+        self._use: Callable[[Settings], None] = lambda settings: None
         self._taken = self._seen = _signature(path)
         self._asked = False
         self._refusal = ""
 
     def feed(self, live: Settings, use: Callable[[Settings], None]) -> None:
-        """Hand ``live``, the settings that ``use`` has now, with other rules to ``use`` whenever those change."""
+        """Hand ``live``, the settings that ``use`` has now, with other rules to ``use`` whenever those change.
+
+        It may raise Misconfigured, if it changes nothing then: the file is refused.
+        """
 
         def put(found: Settings) -> None:
             use(live.model_copy(update={name: value for name, value in found if name in RULES}))
 
-        self._uses.append(put)
+        self._use = put
 
     def ask(self) -> None:
         """Read the file at the next look, changed or not."""
@@ -94,8 +97,11 @@ class RulesFile:
             self._refuse(f"needs a restart for {named}", [f"{path}: a change of {named} needs a restart"])
             return
         told = _difference(self._loaded, found)
-        for use in self._uses:
-            use(found)
+        try:
+            self._use(found)
+        except Misconfigured as error:
+            self._refuse("1 fault, which the log names", [f"{path}: {error}"])
+            return
         self._loaded, self._refusal = found, ""
         self.attempts["taken"] += 1
         logger.warning("%s: %d rules in force (%s)", path, len(found.active_rules), told)

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -38,6 +38,7 @@ from inferwatch.infra.web.probes import probes_app
 from inferwatch.infra.web.status import Status
 from inferwatch.schemas.clock import Clock, SystemClock
 from inferwatch.schemas.errors import Misconfigured, Retryable
+from inferwatch.schemas.event_rules import EventRule
 from inferwatch.schemas.settings import Settings
 from inferwatch.streams.alerting.engine import Alerting
 from inferwatch.streams.closing import Closer
@@ -69,12 +70,16 @@ def thresholds(settings: Settings, detectors: Sequence[Detector]) -> dict[str, f
     for name in settings.detectors.thresholds:
         if name not in found:
             raise Misconfigured(f"detectors.thresholds names {name!r}; the enabled detectors emit: {sorted(found)}")
-    for rule in settings.event_rules:
-        if rule.event not in found:
-            raise Misconfigured(
-                f"event_rules: rule {rule.name!r} names {rule.event!r}; the enabled detectors emit: {sorted(found)}"
-            )
+    _check_emitted(settings.event_rules, found)
     return found | settings.detectors.thresholds
+
+
+def _check_emitted(rules: Sequence[EventRule], scores: Collection[str]) -> None:
+    for rule in rules:
+        if rule.event not in scores:
+            raise Misconfigured(
+                f"event_rules: rule {rule.name!r} names {rule.event!r}; the enabled detectors emit: {sorted(scores)}"
+            )
 
 
 def load_models(settings: Settings, held: str | None = None) -> tuple[Encoder, list[Detector]]:
@@ -107,6 +112,16 @@ class Parts:
     acknowledging: Acknowledging
     telemetry: Telemetry
     thresholds: Mapping[str, float]
+
+    def use(self, settings: Settings) -> None:
+        """Go by the rules of ``settings``, which are all that may be different in it.
+
+        Raises:
+            Misconfigured: one asks for a score that no detector emits; nothing has changed.
+        """
+        _check_emitted(settings.event_rules, self.thresholds)
+        self.pipeline.use(settings)
+        self.alerting.use(settings)
 
 
 @asynccontextmanager
@@ -186,7 +201,7 @@ async def run_worker(
         monitor.read_encoder(parts.encoder)
         monitor.read_closer(parts.closer, lambda: CLOSING_PARTITION in stream.partitions())
         file = rules or RulesFile(None, {}, settings, clock)
-        file.feed(settings, parts.alerting.use)
+        file.feed(settings, parts.use)
         monitor.read_rules(file)
         # In a terminal that is closed, the process ends as any other does.
         if rules is not None and not os.isatty(0):

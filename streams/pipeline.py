@@ -98,6 +98,10 @@ class Pipeline:
             recorder,
         )
 
+    def use(self, settings: Settings) -> None:
+        """Note rows for the ``event_rules`` of ``settings`` from the next batch on; all else in it is as it was."""
+        self._settings = settings
+
     def prepare(self, records: Sequence[RawRecord]) -> Prepared:
         """Decode and score ``records``. Unreadable ones become dead letters; they never raise."""
         started = self._clock.monotonic()

@@ -100,6 +100,7 @@ class Alerting:
         gone = self._gone | {name: ended(rule) for name, rule in self._rules.items()}
         self._gone = {name: rule for name, rule in gone.items() if name not in found}
         self._settings, self._rules = settings, found
+        self._events.use(settings.event_rules)
         self._dispatcher.use(settings, tuple(self._gone.values()))
 
     # Deciding ------------------------------------------------------------------------------------------------------

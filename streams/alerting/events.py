@@ -119,6 +119,10 @@ class EventWatch:
 
     def __init__(self, store: Store, rules: Sequence[EventRule], clock: Clock, recorder: Recorder = SILENT) -> None:
         self._store, self._clock, self._recorder = store, clock, recorder
+        self.use(rules)
+
+    def use(self, rules: Sequence[EventRule]) -> None:
+        """Go by ``rules`` from the next look on."""
         self._rules = {rule.name: rule for rule in rules}
         self._open = True
         self._looked_at = -inf
@@ -129,25 +133,26 @@ class EventWatch:
         Raises:
             StoreUnavailable: call again; nothing is lost.
         """
-        if not self._rules:
+        rules = self._rules
+        if not rules:
             return []
-        fresh = self._fresh()
+        fresh = self._fresh(list(rules))
         now = self._clock.monotonic()
         if not fresh and not self._open and now - self._looked_at < LOOK_AGAIN:
             return []
-        known = history.load(self._store, list(self._rules), FOREVER)
+        known = history.load(self._store, list(rules), FOREVER)
         states = {
             (name, labels["application"]): identity
             for name, own in known.labels.items()
             for identity, labels in own.items()
         }
-        last = self._last() if states else {}
+        last = self._last(list(rules)) if states else {}
         changed: list[Transition] = []
         taken: list[tuple[str, SevereRow, str]] = []
         for name, application in sorted(fresh.keys() | states):
             state = known.before.get(fingerprint(name, {"application": application}), AlertState())
             rows = fresh.get((name, application), [])
-            found = judge(self._rules[name], state, application, rows, last.get((name, application)), mark)
+            found = judge(rules[name], state, application, rows, last.get((name, application)), mark)
             if found is not None:
                 changed.append(found)
                 state = after(found)
@@ -160,14 +165,14 @@ class EventWatch:
         self._looked_at = now
         return changed
 
-    def _fresh(self) -> dict[tuple[str, str], list[SevereRow]]:
+    def _fresh(self, rules: Sequence[str]) -> dict[tuple[str, str], list[SevereRow]]:
         """Return (rule, application) -> rows that no alert has taken in, oldest first."""
         rows = self._store.query(
             "SELECT rule, application, timestamp, id, max(s.score) AS worst FROM severe_rows_raw AS s "
             "WHERE rule IN {rules:Array(String)} AND s.noted_at >= {since:DateTime64(3, 'UTC')} "
             "GROUP BY rule, application, timestamp, id HAVING max(s.alert_id) = '' "
             "ORDER BY timestamp, id LIMIT {most:UInt32}",
-            {"rules": list(self._rules), "since": self._clock.now() - OVERLAP, "most": AT_ONCE},
+            {"rules": rules, "since": self._clock.now() - OVERLAP, "most": AT_ONCE},
         )
         found: dict[tuple[str, str], list[SevereRow]] = {}
         for row in rows.to_pylist():
@@ -175,12 +180,12 @@ class EventWatch:
             found.setdefault((row["rule"], row["application"]), []).append(one)
         return found
 
-    def _last(self) -> Mapping[tuple[str, str], datetime]:
+    def _last(self, rules: Sequence[str]) -> Mapping[tuple[str, str], datetime]:
         """Return (rule, application) -> when the latest row happened that an alert has taken in."""
         rows = self._store.query(
             "SELECT rule, application, max(s.timestamp) AS last FROM severe_rows_raw AS s "
             "WHERE rule IN {rules:Array(String)} AND s.alert_id != '' GROUP BY rule, application",
-            {"rules": list(self._rules)},
+            {"rules": rules},
         )
         return {(row["rule"], row["application"]): row["last"] for row in rows.to_pylist()}
 

@@ -16,6 +16,7 @@ from tests.integration.test_monitoring import Worker, get, records, until
 
 NEVER = {"name": "never", "metric": "error.rate", "when": "> 90 %"}
 BUSY = {"name": "busy", "metric": "inferences", "when": "> 5"}
+SLIP = {"name": "slip", "event": "terse", "when": ">= 0.5"}
 JUST_NOW = timedelta(seconds=1)
 
 
@@ -65,7 +66,13 @@ def test_changed_rules_count_without_a_restart_and_wrong_ones_never(
         write(BUSY, limits={"max_text_chars": 5000})
         until(lambda: "needs a restart for limits.max_text_chars" in note(), worker.log)
 
-        write(BUSY)
+        write(BUSY, event_rules=[SLIP | {"event": "terse.outptu"}])
+        until(lambda: "rule 'slip' names 'terse.outptu'" in worker.log, worker.log)
+        assert fired("slip") == 0
+
+        write(BUSY, event_rules=[SLIP])
         until(lambda: worker.value("inferwatch_rules_current") == 1, worker.log)
+        produce(source, records(50, ago=JUST_NOW))
+        until(lambda: fired("slip") >= 1, worker.log)
         assert note() == "ok"
         assert running.poll() is None

@@ -14,6 +14,7 @@ from inferwatch.infra.configuration import load
 from inferwatch.infra.health import Health
 from inferwatch.infra.reload import RulesFile, changed
 from inferwatch.schemas.clock import ManualClock
+from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.settings import MonitoringSettings, Settings
 
 RULE = "rules: [{{name: errors, metric: error.rate, when: '> {percent} %'}}]\n"
@@ -130,6 +131,24 @@ def test_a_signal_reads_the_file_though_it_has_not_changed(running: Running, cap
         running.look(1)
     assert running.file.attempts["taken"] == 1
     assert "no rule is another" in caplog.text
+
+
+def test_rules_on_single_rows_are_rules(running: Running) -> None:
+    running.write("event_rules: [{name: leaked, event: secret.output, when: '>= 0.9'}]\n")
+    running.look()
+    assert [rule.event for rule in running.used[0].event_rules] == ["secret.output"]
+
+
+def test_what_cannot_be_used_is_refused(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+    def unusable(settings: Settings) -> None:
+        raise Misconfigured("event_rules: rule 'leaked' names 'secret.outptu'")
+
+    running.file.feed(Settings(), unusable)
+    running.write(RULE.format(percent=7))
+    running.look()
+    assert "1 fault, which the log names" in running.file.report()
+    assert "names 'secret.outptu'" in caplog.text
+    assert running.file.attempts == {"taken": 0, "refused": 1}
 
 
 def test_what_changed_is_told(running: Running, caplog: pytest.LogCaptureFixture) -> None:

@@ -17,6 +17,7 @@ from inferwatch.schemas.clock import ManualClock
 from inferwatch.schemas.errors import Misconfigured, StoreUnavailable
 from inferwatch.schemas.event_rules import EventRule
 from inferwatch.schemas.settings import Settings
+from inferwatch.schemas.windows import Window
 from inferwatch.streams.alerting.engine import Alerting
 from inferwatch.streams.alerting.events import EventWatch
 from inferwatch.streams.rows import INSTANT
@@ -129,6 +130,30 @@ def test_rows_are_noted_as_they_are_stored_and_page(store: ClickHouseStore, buil
     assert (fired.to_state, fired.detail["row"], fired.severity) == (State.FIRING, "id-0-0", "critical")
     assert fired.value == pytest.approx(0.95)
     assert alerting.look_at_rows(None) == []
+
+
+def test_a_rule_may_come_and_go_while_the_service_runs(store: ClickHouseStore, build: Any, record: Any) -> None:
+    rule = {"name": "long", "event": "length", "when": ">= 0.9"}
+    without, within = Settings(), Settings.model_validate({"event_rules": [rule]})
+    pipeline = build(store)
+    alerting = Alerting(without, store, {}, ManualClock(NOON), {"length": 0.5})
+
+    def look(place: int) -> list[State]:
+        pipeline.commit(pipeline.prepare([record(place, output="x" * 95)]))
+        return [one.to_state for one in alerting.look_at_rows(None)]
+
+    assert look(0) == []
+    pipeline.use(within)
+    alerting.use(within)
+    assert look(1) == [State.FIRING], "what was stored before is nobody's"
+    [alert] = store.query("SELECT at FROM alerts").to_pylist()
+    pipeline.use(without)
+    alerting.use(without)
+    assert look(2) == []
+    [over] = alerting.decide(Window(alert["at"], alert["at"] + 5 * MINUTE), ())
+    assert (over.rule, over.to_state) == ("long", State.RESOLVED)
+    [noted] = store.query("SELECT id FROM severe_rows").to_pylist()
+    assert noted["id"] == "id-0-1"
 
 
 @pytest.mark.parametrize("when", ["< 0.9", "> 1", "ci_low > 0.5"])
