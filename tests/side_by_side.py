@@ -1,8 +1,8 @@
-"""``make test``: all tests in two processes side by side, those that start services in one and the rest in the other.
+"""``make test``: all tests in three processes side by side, so that one computes while others wait for a service.
 
     python -m tests.side_by_side [ARGUMENT …]
 
-With arguments it is pytest with these, in one process. What the second process says is shown when the first is done.
+With arguments it is pytest with these, in one process. What the other processes say is shown when the first is done.
 """
 
 from __future__ import annotations
@@ -10,28 +10,31 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 
-SERVICES = ("tests/integration", "tests/e2e", "tests/chaos")
-"""These wait for brokers, browsers and killed processes most of the time; everything else computes."""
+WAITING = (("tests/integration",), ("tests/e2e", "tests/chaos"))
+"""Folders whose tests wait for brokers, browsers and killed processes much of the time; everything else computes."""
 
 
 def main() -> int:
     pytest = [sys.executable, "-m", "pytest"]
     if sys.argv[1:]:
         return subprocess.run([*pytest, *sys.argv[1:]], check=False).returncode
-    with (
-        tempfile.TemporaryFile("w+") as said,
-        subprocess.Popen([*pytest, *SERVICES], stdout=said, stderr=subprocess.STDOUT) as services,
-    ):
-        try:
-            rest = subprocess.run([*pytest, *(f"--ignore={folder}" for folder in SERVICES)], check=False)
-            services.wait()
-        finally:
-            services.terminate()
-            services.wait()
+    with ExitStack() as stack:
+        others = []
+        for folders in WAITING:
+            said = stack.enter_context(tempfile.TemporaryFile("w+"))
+            process = subprocess.Popen([*pytest, *folders], stdout=said, stderr=subprocess.STDOUT)
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+            others.append((process, said))
+        elsewhere = [f"--ignore={folder}" for folders in WAITING for folder in folders]
+        failed = subprocess.run([*pytest, *elsewhere], check=False).returncode != 0
+        for process, said in others:
+            failed |= process.wait() != 0
             said.seek(0)
             print(said.read(), flush=True)
-    return rest.returncode or services.returncode
+    return int(failed)
 
 
 if __name__ == "__main__":

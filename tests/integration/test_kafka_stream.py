@@ -265,11 +265,11 @@ async def test_within_a_partition_order_is_kept(source: KafkaSettings, produce: 
         assert offsets == sorted(offsets)
 
 
-@pytest.mark.parametrize("outage", [10, pytest.param(30, marks=pytest.mark.slow)])
 async def test_a_store_that_is_down_pauses_consuming_and_memory_stays_bounded(
-    source: KafkaSettings, produce: Produce, outage: int
+    source: KafkaSettings, produce: Produce
 ) -> None:
-    # The outage is longer than max_poll_interval: waiting for the store, unlike scoring, may take any time.
+    outage = 10
+    # Longer than max_poll_interval: waiting for the store, unlike scoring, may take any time.
     settings = source.model_copy(update={"max_poll_interval": timedelta(seconds=5)})
     ledger = Ledger()
     async with consuming(settings, ledger) as stream:
