@@ -184,7 +184,7 @@ async def run_worker(
     Raises:
         Misconfigured: something in ``settings`` cannot work.
     """
-    memory.bound_arenas()
+    memory.bound()
     clock = clock or SystemClock()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -6,15 +6,19 @@ import sys
 
 from inferwatch.infra import memory
 
-SCRIPT = """
+RESIDENT = """
 import threading
+import numpy as np
+import pyarrow as pa
 from inferwatch.infra import memory
 
 def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * 4096 / 2**20
 
-memory.bound_arenas()
+memory.bound()
+"""
+THREADS = """
 kept = []
 
 def work():
@@ -30,11 +34,34 @@ before = resident()
 memory.trim()
 print(before - resident())
 """
+LARGE = """
+def fill(size):
+    buffer = pa.allocate_buffer(size)
+    np.frombuffer(buffer, np.uint8)[::4096] = 1
+    return buffer
+
+# After the first that goes, glibc by itself takes the next of that size from where the small ones are.
+fill(2_000_000)
+pieces = [(fill(2_000_000), bytearray(600)) for _ in range(50)]
+before = resident()
+pieces = [small for large, small in pieces]
+print(before - resident())
+"""
+
+
+def given_back(script: str) -> float:
+    done = subprocess.run(
+        [sys.executable, "-c", RESIDENT + script], capture_output=True, text=True, check=True, timeout=60
+    )
+    return float(done.stdout)
 
 
 def test_what_threads_freed_is_given_back() -> None:
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=60)
-    assert float(done.stdout) > 20, done.stdout
+    assert given_back(THREADS) > 20
+
+
+def test_what_is_large_is_given_back_as_soon_as_it_is_free() -> None:
+    assert given_back(LARGE) > 90
 
 
 def test_what_is_there_is_out_of_the_search_for_cycles_and_back_in_it_after() -> None:
