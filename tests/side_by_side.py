@@ -12,8 +12,8 @@ import sys
 import tempfile
 from contextlib import ExitStack
 
-WAITING = (("tests/integration",), ("tests/e2e", "tests/chaos"))
-"""Folders whose tests wait for brokers, browsers and killed processes much of the time; everything else computes."""
+WAITING = (("tests/integration",), ("tests/e2e", "tests/chaos", "tests/bench"))
+"""Folders whose tests wait for brokers, browsers and processes much of the time; everything else computes."""
 
 
 def main() -> int:
