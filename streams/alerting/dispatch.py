@@ -116,11 +116,13 @@ class Dispatcher:
         return [one for one in found if one.transition.rule in self._rules]
 
     def _by_this_clock(self, log: Log, now: datetime) -> Log:
-        """Return ``log`` with nothing written after this process first saw it.
+        """Return ``log`` with nothing written after this process first saw it, or after now.
 
-        So no wait is as long as another's clock is wrong.
+        So no wait is as long as another's clock is wrong, or as this one has been set back.
         """
-        self._written = {told.id: min(told.written_at, self._written.get(told.id, now)) for told in log.last.values()}
+        self._written = {
+            told.id: min(told.written_at, self._written.get(told.id, now), now) for told in log.last.values()
+        }
         return Log({key: replace(told, written_at=self._written[told.id]) for key, told in log.last.items()})
 
     def _plan(self, standing: Sequence[Standing], log: Log, now: datetime) -> Plan:
@@ -129,7 +131,8 @@ class Dispatcher:
         acknowledged = read_acknowledged(self._store)
         # As with the log: an alert is known at the latest since it was first seen here.
         self._seen = {
-            one.transition.alert_id: min(one.known_at, self._seen.get(one.transition.alert_id, now)) for one in standing
+            one.transition.alert_id: min(one.known_at, self._seen.get(one.transition.alert_id, now), now)
+            for one in standing
         }
         alerts = [self._alert(one.transition, acknowledged) for one in standing]
         return plan(alerts, standing_silences(self._store, now), log, self._settings.routing, now)

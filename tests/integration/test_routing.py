@@ -182,6 +182,29 @@ async def test_no_wait_is_as_long_as_another_workers_clock_is_wrong(store: Click
     assert sent + await engine.deliver() == 1
 
 
+class Adjusted(ManualClock):
+    """A clock whose time of day is wrong by ``off`` until somebody sets it right."""
+
+    off = timedelta(0)
+
+    def now(self) -> datetime:
+        return super().now() + self.off
+
+
+async def test_no_wait_is_as_long_as_this_workers_clock_is_set_back(store: ClickHouseStore) -> None:
+    clock, inbox = Adjusted(DAY), Inbox("a")
+    clock.off = timedelta(minutes=10)
+    engine = alerting(store, clock, inbox)
+    engine.decide(window(0), rates(0, {"m-1": 20}))
+    assert await engine.deliver() == 1
+    clock.advance(timedelta(minutes=1))
+    assert await engine.deliver() == 0, "it has seen by its wrong clock when the message was written"
+    clock.off = timedelta(0)
+    engine.decide(window(1), rates(1, {"m-1": 0}))
+    assert await engine.deliver() == 1
+    assert inbox.said == [{"m-1": "firing"}, {"m-1": "resolved"}]
+
+
 async def test_what_lasts_is_repeated_with_its_newest_number_until_it_is_acknowledged(store: ClickHouseStore) -> None:
     clock, inbox = ManualClock(DAY), Inbox("a")
     engine = alerting(store, clock, inbox, repeat_interval="1h")
