@@ -31,7 +31,7 @@ _M_MMAP_THRESHOLD, _LARGE = -3, 1024 * 1024
 
 
 def bound() -> None:
-    """Let threads share two arenas, and Arrow's buffers be in them; call it before anything is started."""
+    """Let threads share two arenas, Arrow's included, and keep what is large out of them; call it before the rest."""
     if (mallopt := _of_glibc("mallopt")) is not None:
         mallopt(_M_ARENA_MAX, _ARENAS)
         mallopt(_M_MMAP_THRESHOLD, _LARGE)

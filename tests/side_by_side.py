@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
+from typing import IO
 
 WAITING = (("tests/integration",), ("tests/e2e", "tests/chaos", "tests/bench"))
 """Folders whose tests wait for brokers, browsers and processes much of the time; everything else computes."""
@@ -24,17 +25,19 @@ def main() -> int:
         others = []
         for folders in WAITING:
             said = stack.enter_context(tempfile.TemporaryFile("w+"))
-            process = subprocess.Popen([*pytest, *folders], stdout=said, stderr=subprocess.STDOUT)
-            stack.callback(process.wait)
+            stack.callback(show, said)
+            process = stack.enter_context(subprocess.Popen([*pytest, *folders], stdout=said, stderr=subprocess.STDOUT))
             stack.callback(process.terminate)
-            others.append((process, said))
+            others.append(process)
         elsewhere = [f"--ignore={folder}" for folders in WAITING for folder in folders]
-        failed = subprocess.run([*pytest, *elsewhere], check=False).returncode != 0
-        for process, said in others:
-            failed |= process.wait() != 0
-            said.seek(0)
-            print(said.read(), flush=True)
-    return int(failed)
+        codes = [subprocess.run([*pytest, *elsewhere], check=False).returncode, *(other.wait() for other in others)]
+    return int(any(codes))
+
+
+def show(said: IO[str]) -> None:
+    """Print what a process wrote there."""
+    said.seek(0)
+    print(said.read(), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from math import isnan
@@ -120,9 +120,7 @@ class Dispatcher:
 
         So no wait is as long as another's clock is wrong, or as this one has been set back.
         """
-        self._written = {
-            told.id: min(told.written_at, self._written.get(told.id, now), now) for told in log.last.values()
-        }
+        self._written = _known(self._written, ((told.id, told.written_at) for told in log.last.values()), now)
         return Log({key: replace(told, written_at=self._written[told.id]) for key, told in log.last.items()})
 
     def _plan(self, standing: Sequence[Standing], log: Log, now: datetime) -> Plan:
@@ -130,10 +128,7 @@ class Dispatcher:
             return Plan((), ())
         acknowledged = read_acknowledged(self._store)
         # As with the log: an alert is known at the latest since it was first seen here.
-        self._seen = {
-            one.transition.alert_id: min(one.known_at, self._seen.get(one.transition.alert_id, now), now)
-            for one in standing
-        }
+        self._seen = _known(self._seen, ((one.transition.alert_id, one.known_at) for one in standing), now)
         alerts = [self._alert(one.transition, acknowledged) for one in standing]
         return plan(alerts, standing_silences(self._store, now), log, self._settings.routing, now)
 
@@ -208,6 +203,13 @@ class Dispatcher:
             self._recorder.add(SUPPRESSED, len(short), Held.SHORT)
         told = {alert.alert_id for flush in found.flushes for alert in flush.alerts}
         self._untold = {one.alert_id for one in found.suppressed if one.reason is not Held.ACKNOWLEDGED} - told
+
+
+def _known(
+    before: Mapping[str, datetime], stated: Iterable[tuple[str, datetime]], now: datetime
+) -> dict[str, datetime]:
+    """Return id -> since when it is known: as ``stated``, but no later than it was found ``before`` or ``now``."""
+    return {one: min(at, before.get(one, now), now) for one, at in stated}
 
 
 def _change(transition: Transition, metric: WindowMetric) -> Change:

@@ -133,20 +133,20 @@ class EventWatch:
         Raises:
             StoreUnavailable: call again; nothing is lost.
         """
-        rules = self._rules
+        rules, names = self._rules, list(self._rules)
         if not rules:
             return []
-        fresh = self._fresh(list(rules))
+        fresh = self._fresh(names)
         now = self._clock.monotonic()
         if not fresh and not self._open and now - self._looked_at < LOOK_AGAIN:
             return []
-        known = history.load(self._store, list(rules), FOREVER)
+        known = history.load(self._store, names, FOREVER)
         states = {
             (name, labels["application"]): identity
             for name, own in known.labels.items()
             for identity, labels in own.items()
         }
-        last = self._last(list(rules)) if states else {}
+        last = self._last(names) if states else {}
         changed: list[Transition] = []
         taken: list[tuple[str, SevereRow, str]] = []
         for name, application in sorted(fresh.keys() | states):

@@ -27,6 +27,7 @@ from inferwatch.streams.alerting.receivers_down import IN_A_ROW
 from inferwatch.streams.alerting.silences import Silences, active
 from inferwatch.streams.telemetry import SILENT
 from tests.support.interrupted import Interrupted
+from tests.support.stepping import Stepping
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 SIZE = timedelta(minutes=15)
@@ -182,24 +183,15 @@ async def test_no_wait_is_as_long_as_another_workers_clock_is_wrong(store: Click
     assert sent + await engine.deliver() == 1
 
 
-class Adjusted(ManualClock):
-    """A clock whose time of day is wrong by ``off`` until somebody sets it right."""
-
-    off = timedelta(0)
-
-    def now(self) -> datetime:
-        return super().now() + self.off
-
-
 async def test_no_wait_is_as_long_as_this_workers_clock_is_set_back(store: ClickHouseStore) -> None:
-    clock, inbox = Adjusted(DAY), Inbox("a")
-    clock.off = timedelta(minutes=10)
+    clock, inbox = Stepping(DAY), Inbox("a")
+    clock.step(timedelta(minutes=10))
     engine = alerting(store, clock, inbox)
     engine.decide(window(0), rates(0, {"m-1": 20}))
     assert await engine.deliver() == 1
     clock.advance(timedelta(minutes=1))
     assert await engine.deliver() == 0, "it has seen by its wrong clock when the message was written"
-    clock.off = timedelta(0)
+    clock.step(-timedelta(minutes=10))
     engine.decide(window(1), rates(1, {"m-1": 0}))
     assert await engine.deliver() == 1
     assert inbox.said == [{"m-1": "firing"}, {"m-1": "resolved"}]

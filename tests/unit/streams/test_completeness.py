@@ -19,6 +19,7 @@ from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import Window
 from inferwatch.streams.closing import Closer
 from inferwatch.streams.ports import Extent
+from tests.support.stepping import Stepping
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 FIRST = Window(DAY, DAY + timedelta(minutes=10))
@@ -150,20 +151,14 @@ def test_a_record_that_comes_between_the_two_readings_counts_as_a_backlog(
 
 
 def test_a_step_of_the_wall_clock_makes_nobody_idle(store: ClickHouseStore, build: Any, record: Any) -> None:
-    class Stepping(ManualClock):
-        ahead = timedelta(0)
-
-        def now(self) -> datetime:
-            return super().now() + self.ahead
-
     clock = Stepping(datetime.now(UTC))  # noqa: TID251
     topic = Topic(ends={0: 12, 1: 1})
     put(build(store), *(record(n, minute=n) for n in range(12)), record(0, minute=4, partition=1))
     closer = closing(store, clock, topic)
     assert closer.tick() == []
-    clock.ahead = timedelta(hours=1)
+    clock.step(timedelta(hours=1))
     assert closer.tick() == []
-    clock.ahead = timedelta(hours=-1)
+    clock.step(timedelta(hours=-2))
     assert closer.tick() == []
     clock.advance(timedelta(seconds=60))
     assert closer.tick() == [FIRST]

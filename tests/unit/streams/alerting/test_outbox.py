@@ -25,6 +25,7 @@ from inferwatch.streams.alerting.outbox import (
     encode,
     next_due,
 )
+from tests.support.stepping import Stepping
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SOON = timedelta(seconds=5)
@@ -139,13 +140,6 @@ def test_every_attempt_has_a_wait_of_its_own() -> None:
             assert not waits.over(one)
         clock.advance(SOON)
         assert waits.over(refused)
-
-
-class Stepping(ManualClock):
-    """Its wall time can be put wrong; its timer goes on."""
-
-    def step(self, by: timedelta) -> None:
-        self._now += by
 
 
 def test_a_notification_survives_the_store() -> None:
