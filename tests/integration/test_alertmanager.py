@@ -8,7 +8,6 @@ import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from functools import partial
 from math import nan
 from pathlib import Path
@@ -38,7 +37,7 @@ CONFIG = {
     "route": {
         "receiver": "team",
         "group_by": ["alertname", "application"],
-        "group_wait": "1s",
+        "group_wait": "2s",
         "group_interval": "1s",
         "repeat_interval": "1h",
     },
@@ -122,9 +121,13 @@ async def ours(peer: Peer) -> AsyncIterator[Alertmanager]:
 
 
 def now(note: Notification, **changes: Any) -> Notification:
-    """Return ``note`` as of now: Alertmanager has a clock of its own."""
+    """Return ``note`` as of now: Alertmanager has a clock of its own.
+
+    It began now, too: for what began longer than ``group_wait`` ago it does not wait, and tells of the first alert of a
+    request while it takes in the others.
+    """
     at = SystemClock().now()
-    times = {"since": at - timedelta(minutes=15), "at": at}
+    times = {"since": at, "at": at}
     return replace(note, **times, alerts=tuple(replace(one, **times) for one in note.alerts), **changes)
 
 
