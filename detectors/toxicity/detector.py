@@ -101,35 +101,44 @@ class Toxicity(Detector):
             reading = Reading.of_words([one.words for one in flat])
             scored = probability(in_context(self.model.logits(vectors, reading), counts))
         values = np.full(len(plans), np.nan, np.float32)
-        evidence: list[tuple[Evidence, ...]] = []
+        shown: dict[int, list[int]] = {}
         first = 0
         for row, plan in enumerate(plans):
             own = slice(first, first + len(plan.stretches))
-            first = own.stop
             if plan.stretches:
                 values[row] = scored[own].max()
-            shown = plan.stretches and values[row] >= _SHOWN
-            evidence.append(self._evidence(field, plan, scored[own], vectors[own]) if shown else ())
+                if values[row] >= _SHOWN:
+                    shown[row] = [first + place for place in _shown(scored[own])]
+            first = own.stop
+        kinds = iter(self._kinds(flat, vectors, list(chain.from_iterable(shown.values()))))
+        evidence: list[tuple[Evidence, ...]] = [()] * len(plans)
+        for row, places in shown.items():
+            text = plans[row].text
+            found = [
+                _at(field, text, flat[place].span, float(scored[place]), f"toxic language: {next(kinds)}")
+                for place in places
+            ]
+            worst = places[0]
+            if scored[worst] >= self.emits[f"toxicity.{field}"]:
+                start, end = flat[worst].span
+                for (begun, ended), share in driving_words(self.model, vectors[worst], text[start:end]):
+                    found.append(_at(field, text, (start + begun, start + ended), share, "toxic word"))
+            evidence[row] = tuple(found)
         reasons = tuple("" if plan.stretches else f"no {field}" for plan in plans)
         return Scores(f"toxicity.{field}", values, reasons, tuple(evidence))
 
-    def _evidence(self, field: Field, plan: Plan, scored: F32, vectors: F32) -> tuple[Evidence, ...]:
-        """Return the worst stretches, the whole text only where no sentence stands out; then the worst one's words."""
-        places = range(1, len(plan.stretches)) if len(plan.stretches) > 1 and scored[1:].max() >= _SHOWN else range(1)
-        shown = sorted((place for place in places if scored[place] >= _SHOWN), key=lambda place: -scored[place])
-        shown = shown[:_MOST_SHOWN]
-        reading = Reading.of_words([plan.stretches[place].words for place in shown])
-        kinds = self.model.kinds(inputs(vectors[shown], reading))
-        found = [
-            _at(field, plan.text, plan.stretches[place].span, float(scored[place]), f"toxic language: {kind}")
-            for place, kind in zip(shown, kinds, strict=True)
-        ]
-        if scored[shown[0]] < self.emits[f"toxicity.{field}"]:
-            return tuple(found)
-        start, end = plan.stretches[shown[0]].span
-        for (first, last), share in driving_words(self.model, vectors[shown[0]], plan.text[start:end]):
-            found.append(_at(field, plan.text, (start + first, start + last), share, "toxic word"))
-        return tuple(found)
+    def _kinds(self, flat: Sequence[Stretch], vectors: F32, places: Sequence[int]) -> list[str]:
+        """Return the kind of the stretches at ``places``."""
+        if not places:
+            return []
+        return self.model.kinds(inputs(vectors[places], Reading.of_words([flat[place].words for place in places])))
+
+
+def _shown(scored: F32) -> list[int]:
+    """Return the worst stretches of a text, the worst first; the whole text only where no sentence stands out."""
+    places = range(1, len(scored)) if len(scored) > 1 and scored[1:].max() >= _SHOWN else range(1)
+    worst = sorted((place for place in places if scored[place] >= _SHOWN), key=lambda place: -scored[place])
+    return worst[:_MOST_SHOWN]
 
 
 def _at(field: Field, text: str, span: Span, score: float, reason: str) -> Evidence:

@@ -103,14 +103,14 @@ class Reading:
         # Who is meant shall not decide: an identity is read as its class.
         neutral = np.where(self.classes == _IDENTITY, _IDENTITY, self.hashes)
         kinds = np.where(self.classes > 0, self.classes.astype(np.uint32), self.hashes)
-        buckets, owners = [_mixed(neutral)], [self.owner]
+        keys, owners = [neutral], [self.owner]
         for series, widths, salt in ((neutral, (2,), 1), (kinds, (2, 3), 2)):
             rolled = series.copy()
             for width in range(2, max(widths) + 1):
                 rolled = rolled[:-1] * _STEP + series[width - 1 :]
                 if width in widths:
                     same = self.owner[: len(rolled)] == self.owner[width - 1 :]
-                    buckets.append(_mixed(rolled[same] + np.uint32(salt * width)))
+                    keys.append(rolled[same] + np.uint32(salt * width))
                     owners.append(self.owner[: len(rolled)][same])
         letter, owner = self._letters()
         rolled = letter.copy()
@@ -118,9 +118,9 @@ class Reading:
             rolled = rolled[:-1] * _STEP + letter[width - 1 :]
             if width >= 3:
                 same = owner[: len(rolled)] == owner[width - 1 :]
-                buckets.append(_mixed(rolled[same] + np.uint32(width << 8)))
+                keys.append(rolled[same] + np.uint32(width << 8))
                 owners.append(owner[: len(rolled)][same])
-        return np.concatenate(buckets), np.concatenate(owners)
+        return _mixed(np.concatenate(keys)), np.concatenate(owners)
 
     def _letters(self) -> tuple[U32, npt.NDArray[np.int64]]:
         letters = np.frombuffer(self.letters, np.uint8)
@@ -134,4 +134,6 @@ def _mixed(keys: U32) -> U32:
     mixed = keys * _STEP
     mixed ^= mixed >> np.uint32(15)
     mixed *= np.uint32(0x85EBCA77)
-    return (mixed >> np.uint32(13)) & _MASK
+    mixed >>= np.uint32(13)
+    mixed &= _MASK
+    return mixed
