@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
-from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
 
 CHARS = 2000
 """Of a text, what is read: the rest of a long one adds time, and words of its own to a class it does not stand for."""
@@ -33,7 +33,6 @@ hello hi hey dear please thanks thank sorry yes yeah okay ok im ive id ill dont 
 couldnt wouldnt shouldnt havent hasnt thats whats theres youre youve lets just like want need know does did say says
 said tell let got get gets getting really also using use used good morning afternoon evening kind regards
 """
-_STOPS = (ENGLISH_STOP_WORDS - _NOUNS) | frozenset(_POLITE.split())
 
 
 def keywords(texts: Sequence[str], others: Sequence[str], *, count: int = 5) -> tuple[str, ...]:
@@ -54,6 +53,9 @@ def keywords(texts: Sequence[str], others: Sequence[str], *, count: int = 5) -> 
     """
     if len(texts) < _LEAST_TEXTS:
         return ()
+    # Imported where there is drift to explain: with pandas, which it brings, it takes 0.7 s and 44 MiB.
+    from sklearn.feature_extraction.text import CountVectorizer
+
     made: Callable[..., Any] = CountVectorizer
     vectorizer = made(analyzer=terms, binary=True, dtype=np.int64)
     try:
@@ -92,10 +94,17 @@ def terms(text: str) -> list[str]:
     return found
 
 
+@cache
+def _stops() -> frozenset[str]:
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    return (frozenset(ENGLISH_STOP_WORDS) - _NOUNS) | frozenset(_POLITE.split())
+
+
 def _says_something(word: str) -> bool:
-    plain = word.replace("'", "")
+    plain, stops = word.replace("'", ""), _stops()
     # Two characters are a word where no alphabet is: Chinese, Japanese.
-    return plain not in _STOPS and word not in _STOPS and (len(plain) > 2 or (len(plain) > 1 and not plain.isascii()))
+    return plain not in stops and word not in stops and (len(plain) > 2 or (len(plain) > 1 and not plain.isascii()))
 
 
 def _distinct(ordered: Iterable[str], texts: Mapping[str, int], count: int) -> tuple[str, ...]:
