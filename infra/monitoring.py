@@ -15,7 +15,7 @@ from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.settings import MonitoringSettings
 from inferwatch.streams import telemetry as names
 from inferwatch.streams.closing import Closer
-from inferwatch.streams.kafka import KafkaStream
+from inferwatch.streams.consuming import KafkaStream
 from inferwatch.streams.ports import Store
 
 LOOK_SECONDS = 5.0

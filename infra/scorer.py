@@ -10,7 +10,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from inferwatch.detectors.base import Detector, Encoder
-from inferwatch.infra.worker import load_models, thresholds
+from inferwatch.infra.assembly import load_models, thresholds
 from inferwatch.schemas.clock import Clock, SystemClock
 from inferwatch.schemas.settings import Settings
 from inferwatch.streams.pipeline import Prepared

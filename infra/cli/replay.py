@@ -39,7 +39,7 @@ async def _run(settings: Settings, files: tuple[Path, ...], feedback: tuple[Path
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from inferwatch.infra.worker import assemble
+    from inferwatch.infra.assembly import assemble
     from inferwatch.schemas.clock import SystemClock
     from inferwatch.streams.intake import Intake
     from inferwatch.streams.replay import read, replay, topic_of

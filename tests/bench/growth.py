@@ -29,9 +29,9 @@ from threadpoolctl import threadpool_limits
 
 from inferwatch.detectors.base import Encoded
 from inferwatch.infra import memory
+from inferwatch.infra.assembly import load_models, thresholds
 from inferwatch.infra.clickhouse.migrate import migrate
 from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
-from inferwatch.infra.worker import load_models, thresholds
 from inferwatch.schemas.clock import SystemClock
 from inferwatch.schemas.settings import SegmentSettings, Settings, StoreSettings, WindowSettings
 from inferwatch.streams.closing import Closer

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from inferwatch.detectors.encoder.folder import model_folder
-from inferwatch.infra.worker import load_models
+from inferwatch.infra.assembly import load_models
 from inferwatch.schemas.clock import SystemClock
 from inferwatch.schemas.settings import Settings
 from inferwatch.streams.pipeline import Pipeline

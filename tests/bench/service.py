@@ -20,7 +20,7 @@ from kafka import KafkaProducer
 
 from inferwatch.detectors.base import Detector, Encoder
 from inferwatch.detectors.encoder.cache import CachedEncoder
-from inferwatch.infra import worker
+from inferwatch.infra import assembly, worker
 from inferwatch.infra.clickhouse.store import open_store
 from inferwatch.infra.topics import ensure_topics
 from inferwatch.schemas.clock import SystemClock
@@ -87,15 +87,15 @@ class Noting(Pipeline):
 def noted() -> Iterator[Notes]:
     """Let every worker made inside take notes."""
     notes = Notes()
-    worker.Pipeline = lambda *parts, **named: Noting(notes, *parts, **named)  # type: ignore[assignment, misc]
+    assembly.Pipeline = lambda *parts, **named: Noting(notes, *parts, **named)  # type: ignore[assignment, misc]
     try:
         yield notes
     finally:
-        worker.Pipeline = Pipeline  # type: ignore[misc]
+        assembly.Pipeline = Pipeline  # type: ignore[misc]
 
 
 async def run(
-    settings: Settings, models: worker.Models, done: Callable[[Notes], bool], *, meanwhile: Sequence[Any] = ()
+    settings: Settings, models: assembly.Models, done: Callable[[Notes], bool], *, meanwhile: Sequence[Any] = ()
 ) -> Notes:
     """Run a worker until ``done`` says so; ``meanwhile`` are coroutines that run beside it from when it takes records.
 
@@ -130,7 +130,9 @@ async def run(
     return notes
 
 
-def cached(encoder: Encoder, detectors: list[Detector], capacity: int = EncoderSettings().cache_texts) -> worker.Models:
+def cached(
+    encoder: Encoder, detectors: list[Detector], capacity: int = EncoderSettings().cache_texts
+) -> assembly.Models:
     """Return what hands every worker the same loaded ``encoder``, behind an empty cache of vectors of its own."""
     return lambda *_: (CachedEncoder(encoder, capacity), detectors)
 

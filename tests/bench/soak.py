@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from inferwatch.infra.assembly import load_models
 from inferwatch.infra.local.broker import LocalKafka
 from inferwatch.infra.topics import ensure_topics
-from inferwatch.infra.worker import load_models
 from inferwatch.schemas.settings import Settings
 from tests.bench.encoding import bare, describe
 from tests.bench.feeder import Fed, Feed, feeding

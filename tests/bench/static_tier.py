@@ -17,8 +17,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from inferwatch.infra.assembly import load_models
 from inferwatch.infra.local.broker import LocalKafka
-from inferwatch.infra.worker import load_models
 from inferwatch.schemas.settings import Settings
 from tests.bench.encoding import STATIC, bare, describe, distinct_texts
 from tests.bench.machine import RESULTS, cpu_seconds, machine, write

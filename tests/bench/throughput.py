@@ -29,8 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from inferwatch.detectors.base import Detector, Encoder
+from inferwatch.infra.assembly import load_models
 from inferwatch.infra.local.broker import LocalKafka
-from inferwatch.infra.worker import load_models
 from inferwatch.schemas.settings import Settings
 from tests.bench.encoding import bare, describe, distinct_texts
 from tests.bench.machine import RESULTS, machine, write

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from math import isnan
 from typing import Any
 
+from inferwatch.infra.assembly import thresholds
 from inferwatch.infra.clickhouse.store import ClickHouseStore
-from inferwatch.infra.worker import thresholds
 from inferwatch.schemas.clock import SystemClock
 from inferwatch.schemas.settings import Settings
 from inferwatch.streams.alerting.engine import Alerting

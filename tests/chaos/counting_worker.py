@@ -10,7 +10,7 @@ import logging
 import sys
 from pathlib import Path
 
-from inferwatch.infra import worker
+from inferwatch.infra import assembly, worker
 from inferwatch.schemas.settings import Settings
 from inferwatch.streams.pipeline import Pipeline, Prepared
 from inferwatch.streams.ports import DeadLetter
@@ -28,7 +28,7 @@ class Counting(Pipeline):
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    worker.Pipeline = Counting  # type: ignore[misc]
+    assembly.Pipeline = Counting  # type: ignore[misc]
     settings = Settings.model_validate_json(Path(sys.argv[1]).read_text())
-    models = {"fast": fast_models, "real": worker.load_models}[sys.argv[2]]
+    models = {"fast": fast_models, "real": assembly.load_models}[sys.argv[2]]
     asyncio.run(worker.run_worker(settings, models=models))

@@ -21,7 +21,7 @@ from inferwatch.infra.local.broker import LocalKafka
 from inferwatch.infra.topics import ensure_topics
 from inferwatch.schemas.errors import Permanent, StoreUnavailable
 from inferwatch.schemas.settings import KafkaSettings
-from inferwatch.streams.kafka import KafkaStream
+from inferwatch.streams.consuming import KafkaStream
 from inferwatch.streams.ports import DeadLetter, RawRecord
 
 pytestmark = pytest.mark.kafka

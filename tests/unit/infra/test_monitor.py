@@ -14,7 +14,7 @@ from inferwatch.infra.monitoring import Monitor
 from inferwatch.infra.telemetry import Telemetry
 from inferwatch.schemas.clock import ManualClock
 from inferwatch.schemas.settings import MonitoringSettings
-from inferwatch.streams.kafka import StreamCounters
+from inferwatch.streams.consuming import StreamCounters
 from inferwatch.streams.telemetry import ERRORS
 
 

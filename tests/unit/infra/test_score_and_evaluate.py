@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from inferwatch.detectors.toxicity.detector import Toxicity
+from inferwatch.infra.assembly import load_models
 from inferwatch.infra.cli import main
 from inferwatch.infra.clickhouse.store import ClickHouseStore
-from inferwatch.infra.worker import load_models
 from inferwatch.schemas.clock import SystemClock
 from inferwatch.schemas.settings import Settings, StoreSettings
 from inferwatch.streams.pipeline import Pipeline

@@ -10,8 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from inferwatch.detectors.base import Detector
+from inferwatch.infra.assembly import thresholds
 from inferwatch.infra.clickhouse.store import ClickHouseStore
-from inferwatch.infra.worker import thresholds
 from inferwatch.schemas.alerts import State
 from inferwatch.schemas.clock import ManualClock
 from inferwatch.schemas.errors import Misconfigured, StoreUnavailable

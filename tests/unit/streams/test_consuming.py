@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferwatch.streams.kafka import cut
+from inferwatch.streams.consuming import cut
 
 
 @given(sizes=st.lists(st.integers(0, 50), min_size=1, max_size=200), limit=st.integers(1, 200))
