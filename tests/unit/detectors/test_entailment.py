@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from inferwatch.detectors.base import Batch, Encoder, Item, Scores
 from inferwatch.detectors.encoder.folder import BUNDLED, model_folder
 from inferwatch.detectors.encoder.sentence_transformer import SentenceTransformerEncoder
+from inferwatch.detectors.hallucination.entailment.bank import Bank
 from inferwatch.detectors.hallucination.entailment.calibration import Calibration, Claims
 from inferwatch.detectors.hallucination.entailment.detector import Entailment
-from inferwatch.detectors.hallucination.entailment.fit import Bank
 from inferwatch.detectors.hallucination.entailment.network import (
     MOST_CLAIM_TOKENS,
     MOST_TOKENS,
