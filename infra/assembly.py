@@ -18,7 +18,7 @@ from inferwatch.infra.acknowledging import Acknowledging
 from inferwatch.infra.clickhouse.migrate import migrate
 from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
 from inferwatch.infra.clickhouse.timed import TimedStore
-from inferwatch.infra.configured_detectors import configured
+from inferwatch.infra.configured_detectors import configured, maps
 from inferwatch.infra.repeating import Repeating
 from inferwatch.infra.telemetry import Telemetry
 from inferwatch.infra.turns import short_turns
@@ -65,12 +65,14 @@ def load_models(settings: Settings, held: str | None = None) -> tuple[Encoder, l
 
     ``held`` is the encoder revision of the drift references there are: ``encoder.backend: auto`` stays with it.
     """
+    from inferwatch.detectors.calibrated import calibrate
     from inferwatch.detectors.encoder.load import load_encoder
     from inferwatch.detectors.registry import load_detectors
 
     encoder = load_encoder(settings.encoder, prefer=held)
     own = configured(settings.detectors, SystemClock())
-    return encoder, load_detectors(settings.detectors.enabled, encoder, own)
+    detectors = load_detectors(settings.detectors.enabled, encoder, own)
+    return encoder, calibrate(detectors, maps(settings.detectors))
 
 
 Models = Callable[[Settings, str | None], tuple[Encoder, list[Detector]]]

@@ -61,6 +61,11 @@ def enabled_scores(settings: DetectorSettings) -> Mapping[str, float]:
     for name in settings.enabled:
         if made := settings.models.get(name) or settings.judges.get(name):
             found |= made.emits(name)
+    if settings.calibration:
+        from inferwatch.detectors.calibrated import thresholds
+        from inferwatch.infra.configured_detectors import maps
+
+        return thresholds(found, maps(settings))
     return found
 
 

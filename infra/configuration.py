@@ -267,7 +267,10 @@ class _Reading:
                 kinds = "the installed detectors" if not own else "the installed or described detectors"
                 text = f"must be one of {kinds} {known}, got {name!r}{_meant(name, known_detectors)}"
                 self.faults.append((("detectors", "enabled", i), text))
-        thresholds = detectors.get("thresholds") if isinstance(detectors, dict) else None
+        by_score = {
+            section: detectors.get(section) if isinstance(detectors, dict) else None
+            for section in ("thresholds", "calibration")
+        }
         budgets = detectors.get("budgets") if isinstance(detectors, dict) else None
         for kind in ("rules", "receivers"):
             self._check_unique(kind)
@@ -275,7 +278,7 @@ class _Reading:
             rules = []
         drift = self.data.get("drift")
         columns = _texts(drift, "columns", DriftSettings().columns)
-        named = rules or thresholds or budgets or columns != DriftSettings().columns
+        named = rules or any(by_score.values()) or budgets or columns != DriftSettings().columns
         if not named or not set(enabled) <= set(known_detectors) or any(made is None for made in own.values()):
             return
         emitted = {name: made for (_, name), made in own.items() if made is not None and name in enabled}
@@ -284,10 +287,11 @@ class _Reading:
         except ImportError as error:
             self.faults.append((("detectors", "enabled"), f"names a detector that cannot be imported: {error}"))
             return
-        for name in thresholds if isinstance(thresholds, dict) else ():
-            if name not in scores:
-                text = f"must be a score of an enabled detector ({', '.join(scores)}){_meant(name, scores)}"
-                self.faults.append((("detectors", "thresholds", name), text))
+        for section, values in by_score.items():
+            for name in values if isinstance(values, dict) else ():
+                if name not in scores:
+                    text = f"must be a score of an enabled detector ({', '.join(scores)}){_meant(name, scores)}"
+                    self.faults.append((("detectors", section, name), text))
         if isinstance(budgets, dict):
             self._check_budgets(budgets, enabled, emitted)
         allowed = (*NUMBERS, *VALUES, SCORES, *scores)

@@ -1,15 +1,19 @@
-"""The detectors that the configuration describes: hub models and judges, each made when it is asked for."""
+"""What the configuration makes of detectors: hub models and judges, made when asked for, and calibrated scores."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 from inferwatch.detectors.base import Detector
 from inferwatch.schemas.clock import Clock
 from inferwatch.schemas.hub import HubModelSettings
 from inferwatch.schemas.judge import JudgeSettings
 from inferwatch.schemas.settings import DetectorSettings
+
+if TYPE_CHECKING:
+    from inferwatch.detectors.calibrated import Platt
 
 
 def configured(settings: DetectorSettings, clock: Clock) -> Mapping[str, Callable[[], Detector]]:
@@ -23,6 +27,13 @@ def configured(settings: DetectorSettings, clock: Clock) -> Mapping[str, Callabl
     for name, judge in settings.judges.items():
         made[name] = partial(_judge, name, judge, clock)
     return made
+
+
+def maps(settings: DetectorSettings) -> dict[str, Platt]:
+    """Return score -> its calibration."""
+    from inferwatch.detectors.calibrated import Platt
+
+    return {name: Platt(one.slope, one.shift) for name, one in settings.calibration.items()}
 
 
 def _model(name: str, settings: HubModelSettings) -> Detector:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isnan
 from typing import Any
 
+from inferwatch.detectors.calibrated import Platt
 from inferwatch.detectors.evaluation.bootstrap import Estimate
 from inferwatch.detectors.evaluation.quality import MEASURES, Quality, quality
+from inferwatch.detectors.evaluation.recalibration import LEAST_OF_A_KIND, enough, fit, left_out
 from inferwatch.detectors.evaluation.thresholds import Operating, Proposal, operating, propose
 from inferwatch.streams.judged import Judged
 
@@ -22,8 +24,20 @@ NAMES = {
 
 
 @dataclass(frozen=True, slots=True)
+class Calibrating:
+    """A calibration: ``fitted`` to the scores as they are, which is ``whole`` with the one there was before it.
+
+    ``before`` is the calibration error without it. ``Evaluation.quality`` has that of rows left out of the fit.
+    """
+
+    fitted: Platt
+    whole: Platt
+    before: Estimate
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One score on the labelled rows that have it."""
+    """One score on the labelled rows that have it; with ``calibrating`` all thresholds are on the new scale."""
 
     name: str
     abstained: dict[str, int]
@@ -31,6 +45,7 @@ class Evaluation:
     quality: Quality
     now: Operating | None
     proposal: Proposal
+    calibrating: Calibrating | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return plain numbers; null for what is not defined."""
@@ -42,6 +57,8 @@ class Evaluation:
             **self.quality.as_json(),
             "now": _plain(asdict(self.now)) if self.now else None,
             "proposal": _plain(proposal),
+            "calibration": _plain(asdict(self.calibrating.whole)) if self.calibrating else None,
+            "ece_before": _plain(asdict(self.calibrating.before)) if self.calibrating else None,
         }
 
 
@@ -61,8 +78,39 @@ def evaluate(name: str, judged: Judged, threshold: float | None, precision: floa
     )
 
 
-def text(one: Evaluation) -> Iterator[str]:
-    """Yield lines for people."""
+def evaluate_calibrated(
+    name: str, judged: Judged, threshold: float | None, precision: float, before: Platt | None = None
+) -> Evaluation:
+    """Measure a score as it will be once it is calibrated on the same labels; as it is where they are too few for that.
+
+    The calibration error is that of rows left out of a fit by nine tenths of the labels. The order of the rows, and so
+    every other measure of quality, is the same before and after.
+
+    Args:
+        name: of the score.
+        judged: the rows.
+        threshold: the one of now, on the scale of now.
+        precision: what thresholds are proposed for.
+        before: the calibration under which the rows were scored.
+    """
+    raw = evaluate(name, judged, threshold, precision)
+    rows = judged.labels, judged.values, judged.weights
+    if not enough(judged.labels):
+        return raw
+    fitted = fit(*rows)
+    moved = None if threshold is None else fitted.of(threshold)
+    after = evaluate(name, replace(judged, values=fitted(judged.values)), moved, precision)
+    unseen = quality(judged.labels, left_out(*rows), judged.weights)
+    whole = before.then(fitted) if before else fitted
+    return replace(
+        after,
+        quality=replace(raw.quality, ece=unseen.ece),
+        calibrating=Calibrating(fitted, whole, raw.quality.ece),
+    )
+
+
+def text(one: Evaluation, *, calibrate: bool = False) -> Iterator[str]:
+    """Yield lines for people; with ``calibrate`` they asked for a calibration."""
     found = one.quality
     scored = f"{one.name}: {found.n} labelled rows with a score, {found.bad} of them bad"
     if one.abstained:
@@ -75,27 +123,51 @@ def text(one: Evaluation) -> Iterator[str]:
         yield f"  {NAMES[name]:<26}{_estimate(getattr(found, name))}"
     if not 0 < found.bad < found.n:
         yield "  these measures need rows of both kinds"
+    if one.calibrating is not None:
+        by = one.calibrating.fitted
+        yield f"  calibrated: {by.slope:g} times the log odds, {by.shift:+g}; thresholds are on the new scale"
+        yield f"    the error is that of labels left out of the fit; before it is {_estimate(one.calibrating.before)}"
+    elif calibrate:
+        yield f"  not calibrated: that needs {LEAST_OF_A_KIND} labels of each kind"
     if one.now is not None:
         yield f"  now, {_at(one.now)}"
     yield from _proposed(one.proposal)
 
 
 def settings_lines(evaluations: Iterable[Evaluation]) -> Iterator[str]:
-    """Yield what to paste into the configuration; nothing where no score has a threshold to propose."""
-    reached = [(one.name, one.proposal) for one in evaluations if one.proposal.reached is not None]
-    if not reached:
+    """Yield what to paste into the configuration; nothing where there is nothing to propose."""
+    evaluations = list(evaluations)
+    sections = {
+        "calibration": [line for one in evaluations for line in _calibration(one)],
+        "thresholds": [line for one in evaluations for line in _threshold(one)],
+    }
+    if any(sections.values()):
+        yield "detectors:"
+    for name, lines in sections.items():
+        if lines:
+            yield f"  {name}:"
+            yield from lines
+
+
+def _calibration(one: Evaluation) -> Iterator[str]:
+    if one.calibrating is not None:
+        whole = one.calibrating.whole
+        yield f"    {one.name}: {{slope: {whole.slope:g}, shift: {whole.shift:g}}}"
+
+
+def _threshold(one: Evaluation) -> Iterator[str]:
+    proposal = one.proposal
+    if proposal.reached is None:
+        if one.calibrating is not None and one.now is not None:
+            yield f"    {one.name}: {one.now.threshold:g}  # flags what is flagged now"
         return
-    yield "detectors:"
-    yield "  thresholds:"
-    for name, proposal in reached:
-        assert proposal.reached is not None
-        if proposal.assured is None:
-            said = "an estimate: these labels are too few for the whole interval"
-        elif proposal.assured.threshold > proposal.reached.threshold:
-            said = f"an estimate; {proposal.assured.threshold:g} for the whole interval"
-        else:
-            said = "with the whole interval"
-        yield f"    {name}: {proposal.reached.threshold:g}  # precision {proposal.wanted:g}, {said}"
+    if proposal.assured is None:
+        said = "an estimate: these labels are too few for the whole interval"
+    elif proposal.assured.threshold > proposal.reached.threshold:
+        said = f"an estimate; {proposal.assured.threshold:g} for the whole interval"
+    else:
+        said = "with the whole interval"
+    yield f"    {one.name}: {proposal.reached.threshold:g}  # precision {proposal.wanted:g}, {said}"
 
 
 def _proposed(proposal: Proposal) -> Iterator[str]:

@@ -138,11 +138,21 @@ class BudgetSettings(Section):
         return self
 
 
+class CalibrationSettings(Section):
+    """Makes a score the probability of your own labels; `inferwatch evaluate --calibrate` writes both numbers."""
+
+    slope: float = Field(gt=0, allow_inf_nan=False, description="Times the log odds of the score.")
+    shift: float = Field(allow_inf_nan=False, description="Added to them.")
+
+
 class DetectorSettings(Section):
     """Which detectors run, and from which score on a row counts as a hit in ``<score>.rate``."""
 
     enabled: tuple[str, ...] = ("toxicity", "hallucination")
     thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
+    calibration: dict[str, CalibrationSettings] = Field(
+        default_factory=dict, description="By score; one that is not named stays on the detector's own scale."
+    )
     budgets: dict[str, BudgetSettings] = Field(
         default_factory=dict, description="By detector; one without a budget scores every row."
     )

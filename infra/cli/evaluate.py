@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 @click.option("--from-feedback", is_flag=True, help="Take the feedback in the store: thumbs, or labels (--positive).")
 @click.option("--score", "names", multiple=True, metavar="NAME", help="Only this score; may be repeated.")
 @click.option("--precision", type=click.FloatRange(0, 1, min_open=True), default=0.9, show_default=True)
+@click.option(
+    "--calibrate", is_flag=True, help="Also fit the scores to the labels, so that 0.8 means eight bad rows in ten."
+)
 @click.option("--positive", multiple=True, metavar="LABEL", help="A label that means bad; may be repeated.")
 @click.option(
     "--negative", multiple=True, metavar="LABEL", help="A label that means fine. Default: every other than --positive."
@@ -42,6 +45,7 @@ def evaluate(
     from_feedback: bool,
     names: tuple[str, ...],
     precision: float,
+    calibrate: bool,
     positive: tuple[str, ...],
     negative: tuple[str, ...],
     application: str,
@@ -58,6 +62,7 @@ def evaluate(
     paste into the configuration. Exit status 1 when a row could not be read.
     """
     from inferwatch.infra import evaluation
+    from inferwatch.infra.configured_detectors import maps
     from inferwatch.streams.labels import Verdicts, read_labels
 
     if (file is not None) == from_feedback:
@@ -79,13 +84,20 @@ def evaluate(
         wanted = f" {', '.join(names)}" if names else ""
         had = ", ".join(name for name, one in judged.items() if len(one.labels)) or "none"
         raise Misconfigured(f"no labelled row has the score{wanted}: {len(labels)} labels, scores of them: {had}")
-    found = [evaluation.evaluate(name, one, limits.get(name), precision) for name, one in chosen.items()]
+    if calibrate:
+        held = maps(settings.detectors)
+        found = [
+            evaluation.evaluate_calibrated(name, one, limits.get(name), precision, held.get(name))
+            for name, one in chosen.items()
+        ]
+    else:
+        found = [evaluation.evaluate(name, one, limits.get(name), precision) for name, one in chosen.items()]
     if as_json:
         scores = [one.as_json() for one in found]
         click.echo(json.dumps({"labels": len(labels), "unknown": lost, "precision": precision, "scores": scores}))
     else:
         for one in found:
-            click.echo("\n".join(evaluation.text(one)) + "\n")
+            click.echo("\n".join(evaluation.text(one, calibrate=calibrate)) + "\n")
         click.echo("\n".join(evaluation.settings_lines(found)) or "no threshold to propose")
     if problems or unread:
         ctx.exit(1)
@@ -105,11 +117,11 @@ def _judge(settings: Settings, labels: list[Label]) -> tuple[dict[str, Judged], 
     from inferwatch.streams.judged import join, of_prepared
 
     if not any(label.log for label in labels):
-        from inferwatch.infra.catalogue import scores
+        from inferwatch.infra.catalogue import enabled_scores
         from inferwatch.infra.stored_labels import scores_of
 
         judged, lost = join(labels, scores_of(partial(select, settings), labels))
-        return judged, lost, {**scores(settings.detectors.enabled), **settings.detectors.thresholds}, []
+        return judged, lost, {**enabled_scores(settings.detectors), **settings.detectors.thresholds}, []
 
     from inferwatch.infra.scorer import scorer
 

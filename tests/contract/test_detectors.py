@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from inferwatch.detectors.base import F32, Batch, Detector, Encoder, Field, Item, Scores
+from inferwatch.detectors.calibrated import Calibrated, Platt
 from inferwatch.detectors.checks import check_detector
 from inferwatch.detectors.encoder.cache import CachedEncoder
 from inferwatch.detectors.encoder.sentence_transformer import SentenceTransformerEncoder
@@ -25,6 +26,11 @@ def encoder() -> Encoder:
 def test_every_installed_detector_keeps_the_laws(name: str, encoder: Encoder) -> None:
     (detector,) = load_detectors([name], encoder)
     check_detector(detector, encoder)
+
+
+def test_a_calibrated_detector_keeps_the_laws(encoder: Encoder) -> None:
+    (detector,) = load_detectors(["toxicity"], encoder)
+    check_detector(Calibrated(detector, {"toxicity.output": Platt(0.6, -2.5)}), encoder)
 
 
 class Length(Detector):

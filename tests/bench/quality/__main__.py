@@ -30,6 +30,12 @@ def values(raw: Mapping[str, Any], measure: str, method: str = OWN) -> list[floa
     return [one for one in found if one is not None]
 
 
+def after_labels(raw: Mapping[str, Any]) -> list[float]:
+    """Return the calibration error after a fit to a hundred labels, on every family of others that has enough rows."""
+    families = (one for name, one in raw["families"].items() if name not in WRITTEN_HERE)
+    return [one["recalibrated"]["ece"] for one in families if one["recalibrated"]]
+
+
 SUMMARY: dict[str, Callable[[Read], object]] = {
     "toxicity_mean_auc": lambda of: round(statistics.mean(values(of("toxicity"), "auc")), 4),
     "toxicity_tpr_at_5fpr": lambda of: round(statistics.mean(values(of("toxicity"), "tpr_at_5fpr")), 4),
@@ -40,6 +46,10 @@ SUMMARY: dict[str, Callable[[Read], object]] = {
     "ece": lambda of: round(
         statistics.mean([*values(of("toxicity"), "ece"), *values(of("entailment"), "ece", BOTH)]), 4
     ),
+    "ece_after_100_labels": lambda of: round(
+        statistics.mean([*after_labels(of("toxicity")), *after_labels(of("entailment"))]), 4
+    ),
+    "toxicity_ece_after_100_labels": lambda of: round(statistics.mean(after_labels(of("toxicity"))), 4),
     "grounding_ece": lambda of: round(statistics.mean(values(of("entailment"), "ece", BOTH)), 4),
     "features_grounding_mean_auc": lambda of: round(statistics.mean(values(of("grounding"), "auc")), 4),
     "features_summedits_balanced_accuracy": lambda of: round(

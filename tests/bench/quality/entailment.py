@@ -27,6 +27,7 @@ from tests.bench.machine import machine, write
 from tests.bench.quality import sets
 from tests.bench.quality.arguments import arguments, plain
 from tests.bench.quality.grounding import SUMMEDITS, Set, summedits
+from tests.bench.quality.recalibrated import recalibrated
 from tests.bench.quality.results import BOTH, CROSS, FEATURES, WRITTEN_HERE
 
 
@@ -94,6 +95,7 @@ def _measured(one: Set, draws: int) -> dict[str, Any]:
         "n": len(one.labels),
         "bad": int(one.labels.sum()),
         "methods": methods,
+        "recalibrated": recalibrated(one.labels, one.scores[BOTH]),
         "gain": plain(_gain_of(one, draws)[0]),
     }
 

@@ -22,6 +22,7 @@ from tests.bench.encoding import describe
 from tests.bench.machine import machine, write
 from tests.bench.quality import scoring, sets
 from tests.bench.quality.arguments import arguments, plain
+from tests.bench.quality.recalibrated import recalibrated
 from tests.bench.quality.results import OWN
 from tests.bench.quality.training_free import training_free
 
@@ -85,6 +86,7 @@ def _measured(one: Set, draws: int) -> dict[str, Any]:
         "groups": int(one.groups.max()) + 1,
         "coverage": one.coverage,
         "methods": methods,
+        "recalibrated": recalibrated(one.labels, own),
     }
 
 

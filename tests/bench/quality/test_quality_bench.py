@@ -11,6 +11,7 @@ import pytest
 from inferwatch.detectors.base import Encoder, Item
 from inferwatch.detectors.encoder.cache import CachedEncoder
 from inferwatch.detectors.encoder.sentence_transformer import SentenceTransformerEncoder
+from inferwatch.detectors.evaluation.calibration import calibration
 from inferwatch.detectors.hallucination.detector import Hallucination
 from inferwatch.detectors.toxicity.detector import Toxicity
 from tests.bench.parts import summary
@@ -20,6 +21,7 @@ from tests.bench.quality.bias import bias
 from tests.bench.quality.cost import measure
 from tests.bench.quality.edits import judged as judged_edits
 from tests.bench.quality.grounding import SCORE, Set, _measured, _set, summedits
+from tests.bench.quality.recalibrated import recalibrated
 from tests.bench.quality.results import BOTH, FOLDER, OWN
 from tests.bench.quality.sets import Madlibs, _identity, hatecheck, need, some
 from tests.bench.quality.toxicity import judged
@@ -141,6 +143,19 @@ def test_cost_counts_what_only_a_detector_has_encoded(encoder: Encoder) -> None:
     assert share["more_texts"] == len({HELD[0], HELD[1], INVENTED[0]})
     assert share["work"] > 0
     assert share["texts"] > 0
+
+
+def test_labels_of_a_family_take_most_of_its_calibration_error_away() -> None:
+    rng = np.random.default_rng(3)
+    values = rng.random(1_000).astype(np.float32)
+    labels = rng.random(1_000) < 0.3 * values
+    before = calibration(labels, values, np.ones(1_000)).error
+    found = recalibrated(labels, values)
+    assert found is not None
+    assert found["ideal"] <= found["ece"] < before / 4
+    assert found == recalibrated(labels, values), "seeded"
+    assert recalibrated(labels[:150], values[:150]) is None
+    assert recalibrated(np.zeros(1_000, bool), values) is None
 
 
 def test_rows_are_drawn_by_their_text_alone() -> None:

@@ -21,6 +21,7 @@ from tests.bench.machine import machine, write
 from tests.bench.quality import scoring, sets
 from tests.bench.quality.arguments import arguments, plain
 from tests.bench.quality.bias import bias
+from tests.bench.quality.recalibrated import recalibrated
 from tests.bench.quality.results import OWN
 from tests.bench.quality.rivals import THRESHOLDS, Rivals
 
@@ -92,6 +93,7 @@ def judged(
     for method, values in {OWN: own.values, **(rivals.score(texts) if rivals else {})}.items():
         at = operating(labels, values, np.ones(len(values)), THRESHOLDS.get(method, own.threshold))
         found["methods"][method] = (quality(labels, values, draws=draws).as_json() if both else {}) | {"at": plain(at)}
+    found["recalibrated"] = recalibrated(labels, own.values)
     return found
 
 

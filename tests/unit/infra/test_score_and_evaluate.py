@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
+from inferwatch.detectors.calibrated import Platt
 from inferwatch.detectors.toxicity.detector import Toxicity
 from inferwatch.infra.assembly import load_models
 from inferwatch.infra.cli import main
@@ -196,6 +197,46 @@ def test_late_feedback_recalibrates_and_its_lines_are_settings(
     assert nothing.exit_code == 2
     assert "no labelled row" in nothing.stderr
     assert run(config, "evaluate", "--from-feedback", "--since", "2026-03-02").exit_code == 2
+
+
+def test_labels_calibrate_a_score_and_the_lines_are_settings(
+    tmp_path: Path, config: str, store: ClickHouseStore
+) -> None:
+    bad, scores = rows(400)
+    insert(store, bad, scores, [1.0] * 400)
+    file = write(tmp_path / "labels.jsonl", [{"id": f"it's-{row}", "label": one} for row, one in enumerate(bad)])
+    (raw,) = json.loads(run(config, "evaluate", "--labels", file, "--json").stdout)["scores"]
+    assert raw["calibration"] is None
+    shown = run(config, "evaluate", "--labels", file, "--calibrate").stdout
+    (found,) = json.loads(run(config, "evaluate", "--labels", file, "--calibrate", "--json").stdout)["scores"]
+    assert found["ece_before"] == pytest.approx(raw["ece"], abs=1e-3)
+    assert found["ece"]["value"] < raw["ece"]["value"]
+    assert found["auc"] == raw["auc"], "no order changes"
+    assert found["now"]["flagged"] == raw["now"]["flagged"]
+    assert found["now"]["threshold"] != raw["now"]["threshold"]
+    assert found["proposal"]["reached"]["flagged"] == raw["proposal"]["reached"]["flagged"]
+
+    # Pasted, they are in force: a row is scored on the new scale, and what was flagged still is.
+    calls = write(tmp_path / "calls.jsonl", LOGS)
+    before = [json.loads(line)["scores"]["toxicity.output"] for line in run(config, "score", calls).stdout.splitlines()]
+    Path(config).write_text(Path(config).read_text() + shown[shown.index("detectors:") :].partition("  thresholds:")[0])
+    after = [json.loads(line)["scores"]["toxicity.output"] for line in run(config, "score", calls).stdout.splitlines()]
+    own = Platt(**found["calibration"])
+    for was, now in zip(before, after, strict=True):
+        assert now["value"] == pytest.approx(own.of(was["value"]), abs=1e-3)
+        assert now["threshold"] == pytest.approx(own.of(was["threshold"]), abs=1e-3)
+        assert now["hit"] == was["hit"]
+    # A second calibration is of the scores under the first, and what it says to paste is both as one.
+    (again,) = json.loads(run(config, "evaluate", "--labels", file, "--calibrate", "--json").stdout)["scores"]
+    assert again["calibration"]["slope"] == pytest.approx(own.slope**2, rel=0.01)
+
+
+def test_too_few_labels_do_not_calibrate(tmp_path: Path, config: str, store: ClickHouseStore) -> None:
+    insert(store, [True] * 9 + [False] * 60, [0.9] * 9 + [0.1] * 60, [1.0] * 69)
+    labels = [{"id": f"it's-{row}", "label": row < 9} for row in range(69)]
+    shown = run(config, "evaluate", "--labels", write(tmp_path / "x.jsonl", labels), "--calibrate").stdout
+    assert "not calibrated: that needs 10 labels of each kind" in shown
+    assert "calibration:" not in shown
 
 
 def test_rows_that_a_budget_drew_count_for_those_it_passed_over(
