@@ -14,7 +14,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from inferwatch.infra.clickhouse.connection import connect
 from inferwatch.infra.clickhouse.failures import failure
-from inferwatch.schemas.errors import Permanent
+from inferwatch.schemas.errors import Permanent, StoreUnavailable
 from inferwatch.schemas.settings import StoreSettings
 
 SESSION: dict[str, Any] = {
@@ -73,7 +73,12 @@ class ClickHouseStore:
         """
         bound = {name: _bindable(name, value) for name, value in (parameters or {}).items()}
         with self._handle("query") as client:
-            return client.query_arrow(sql, bound)
+            try:
+                return client.query_arrow(sql, bound)
+            except pa.ArrowException as error:
+                # A statement that fails once its answer has begun (out of time, out of memory) ends it in the middle,
+                # over HTTP with the error's text behind it and status 200.
+                raise StoreUnavailable(f"cannot read the answer to a query: {error}") from error
 
     def close(self) -> None:
         """Close every handle; the embedded engine stops with its last one and frees its folder."""

@@ -347,6 +347,19 @@ def test_a_relative_folder_is_taken_from_the_working_directory(tmp_path: Path, m
     assert (tmp_path / "deep" / "down" / "store").is_dir()
 
 
+def test_an_answer_that_ends_in_the_middle_is_asked_for_again(tmp_path: Path, store_settings: StoreSettings) -> None:
+    with EngineServer(tmp_path / "shared", faults=True) as server:
+        shared = store_settings.model_copy(update={"dsn": SecretStr(server.dsn)})
+        migrate(shared)
+        with open_store(shared) as store:
+            store.insert("inferences_raw", inferences(0, 5), token="t")
+            server.disturb("broken", 60)
+            with pytest.raises(StoreUnavailable, match="cannot read the answer"):
+                store.query("SELECT id, input, output FROM inferences")
+            server.disturb("none", 0)
+            assert count(store, "inferences") == 5
+
+
 def test_a_server_that_answers_too_late_has_done_the_work_once(tmp_path: Path, store_settings: StoreSettings) -> None:
     with EngineServer(tmp_path / "shared", faults=True) as server:
         migrate(store_settings.model_copy(update={"dsn": SecretStr(server.dsn)}))

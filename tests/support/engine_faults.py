@@ -6,7 +6,9 @@
 - ``error``: every call fails with exception ``code`` (0: a bare 502, as from a proxy) and is not carried out;
 - ``hang``: calls are read and never answered nor carried out;
 - ``late``: calls are carried out and answered only when the fault is over: the client has given up by then;
-- ``torn``: calls are carried out, and the connection is cut instead of an answer.
+- ``torn``: calls are carried out, and the connection is cut instead of an answer;
+- ``broken``: answers end in the middle, with the text of an error behind them and status 200, as when a statement fails
+  after its answer has begun.
 """
 
 from __future__ import annotations
@@ -82,6 +84,10 @@ class Faults:
             await over.wait()
         if kind == "torn":
             return _cut(request)
+        if kind == "broken" and isinstance(response, web.Response) and isinstance(response.body, bytes):
+            # Not compressed: what the client finds once it has unpacked an answer is the same.
+            half = response.body[: len(response.body) // 2]
+            return web.Response(body=half + b"Code: 159. DB::Exception: Timeout exceeded. (TIMEOUT_EXCEEDED)\n")
         return response
 
     def _error(self) -> web.Response:
