@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -37,22 +39,46 @@ def test_without_a_built_model_it_is_torch_and_the_reason_says_how_to_have_more(
 
 def test_the_faster_one_is_taken_and_never_the_static_tier(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for quick in ("torch", "onnx-int8"):
-        monkeypatch.setattr(choose, "short_rate", lambda encoder, quick=quick: 100 + 100 * (encoder.backend == quick))
+        rates = {"torch": 100, "onnx-int8": 100} | {quick: 200}
+        monkeypatch.setattr(choose, "short_rate", lambda encoder, rates=rates: rates["onnx-int8"])
+        monkeypatch.setattr(choose, "torch_rate", lambda settings, rates=rates: rates["torch"])
         found = chosen(models)
         assert found.encoder.backend == quick
-        assert found.rates == {"torch": 100, "onnx-int8": 100} | {quick: 200}
+        assert found.rates == rates
         assert f"{quick} 200/s" in found.reason
 
 
 def test_of_backends_about_as_fast_the_one_whose_vectors_are_a_function_of_the_text_is_taken(
     models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choose, "short_rate", lambda encoder: 120 if encoder.backend == "torch" else 100)
+    monkeypatch.setattr(choose, "short_rate", lambda encoder: 100)
+    monkeypatch.setattr(choose, "torch_rate", lambda settings: 120)
     assert chosen(models).encoder.backend == "onnx-int8"
 
 
-def test_rates_are_measured(models: Path) -> None:
-    assert min(chosen(models).rates.values()) > 5
+def test_rates_are_measured_and_torch_does_not_stay_in_a_process_that_does_not_take_it(models: Path) -> None:
+    program = f"""
+import sys
+from inferwatch.detectors.encoder import choose
+from inferwatch.schemas.settings import EncoderSettings
+choose.MARGIN = 1000.0
+found = choose.choose(EncoderSettings(models_dir={str(models)!r}))
+assert found.encoder.backend == "onnx-int8", found
+assert min(found.rates.values()) > 5, found
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_where_torch_cannot_even_be_measured_the_other_is_taken(
+    models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "torch.py").write_text("raise ImportError('libtorch.so is not there')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    found = chosen(models)
+    assert found.encoder.backend == "onnx-int8"
+    assert found.rates["torch"] == 0
+    assert "torch cannot be measured: ImportError: libtorch.so is not there" in caplog.text
 
 
 @pytest.mark.parametrize("backend", ["torch", "onnx-int8"])
