@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from inferwatch.infra import memory
 from inferwatch.infra.assembly import load_models
 from inferwatch.infra.local.broker import LocalKafka
 from inferwatch.infra.topics import ensure_topics
@@ -89,6 +90,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     about = machine()
+    memory.bound()  # before the models, as a worker does
     loaded, detectors = load_models(Settings())
     encoder = bare(loaded)
 
