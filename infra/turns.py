@@ -19,7 +19,7 @@ INTERVAL = 0.0001
 
 @contextmanager
 def short_turns() -> Iterator[None]:
-    """Within, no thread waits longer than half a millisecond for one other that computes."""
+    """Within, no thread waits longer than a tenth of a millisecond for one other that computes."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(INTERVAL)
     try:

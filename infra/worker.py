@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 PAUSE, LONGEST_PAUSE, LOOKS_A_STEP = 1.0, 3.0, 100
 """Seconds between two looks for notifications to send, and the least between two for windows to close: of windows of
-minutes nobody needs to know in a second that they are complete, and a look costs 1.5 % of two cores a second."""
+minutes nobody needs to know in a second that they are complete, and a look asks store and broker."""
 CLOSING_PARTITION = 0
 """Who owns this partition closes the windows and sends the alerts: Kafka's group gives it to one member at a time."""
 
