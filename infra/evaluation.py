@@ -12,6 +12,7 @@ from inferwatch.detectors.evaluation.bootstrap import Estimate
 from inferwatch.detectors.evaluation.quality import MEASURES, Quality, quality
 from inferwatch.detectors.evaluation.recalibration import LEAST_OF_A_KIND, enough, fit, left_out
 from inferwatch.detectors.evaluation.thresholds import Operating, Proposal, operating, propose
+from inferwatch.schemas.settings import Settings
 from inferwatch.streams.judged import Judged
 
 NAMES = {
@@ -147,6 +148,20 @@ def settings_lines(evaluations: Iterable[Evaluation]) -> Iterator[str]:
         if lines:
             yield f"  {name}:"
             yield from lines
+
+
+def left_behind(evaluations: Iterable[Evaluation], settings: Settings) -> Iterator[str]:
+    """Yield what ``settings`` say on the scale that a calibration leaves, and where it lies on the new one."""
+    for one in evaluations:
+        if one.calibrating is None:
+            continue
+        for event in settings.event_rules:
+            if event.event == one.name:
+                now = one.calibrating.fitted.of(event.when.threshold)
+                yield f"event_rules: {event.name} asks for {one.name} {event.when}, which is {now:.4g} once calibrated"
+        for rule in settings.rules:
+            if rule.metric == f"{one.name}.mean":
+                yield f"rules: {rule.name} is on {rule.metric}, whose numbers change once calibrated: look at its limit"
 
 
 def _calibration(one: Evaluation) -> Iterator[str]:

@@ -99,6 +99,8 @@ def evaluate(
         for one in found:
             click.echo("\n".join(evaluation.text(one, calibrate=calibrate)) + "\n")
         click.echo("\n".join(evaluation.settings_lines(found)) or "no threshold to propose")
+    for line in evaluation.left_behind(found, settings):
+        click.echo(line, err=True)
     if problems or unread:
         ctx.exit(1)
 

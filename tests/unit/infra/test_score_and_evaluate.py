@@ -231,6 +231,26 @@ def test_labels_calibrate_a_score_and_the_lines_are_settings(
     assert again["calibration"]["slope"] == pytest.approx(own.slope**2, rel=0.01)
 
 
+def test_a_calibration_says_which_rules_it_leaves_behind(tmp_path: Path, config: str, store: ClickHouseStore) -> None:
+    Path(config).write_text(
+        Path(config).read_text()
+        + "event_rules: [{name: vile, event: toxicity.output, when: '>= 0.9'}, {name: made-up, event: hallucination,"
+        + " when: '>= 0.9'}]\nrules: [{name: rude, metric: toxicity.output.mean, when: '> 0.2'},"
+        + " {name: often, metric: toxicity.output.rate, when: '> 0.2'}]\n"
+    )
+    bad, scores = rows(400)
+    insert(store, bad, scores, [1.0] * 400)
+    file = write(tmp_path / "labels.jsonl", [{"id": f"it's-{row}", "label": one} for row, one in enumerate(bad)])
+    assert run(config, "evaluate", "--labels", file).stderr == ""
+    done = run(config, "evaluate", "--labels", file, "--calibrate", "--json")
+    (found,) = json.loads(done.stdout)["scores"]
+    limit = Platt(**found["calibration"]).of(0.9)
+    assert done.stderr.splitlines() == [
+        f"event_rules: vile asks for toxicity.output >= 0.9, which is {limit:.4g} once calibrated",
+        "rules: rude is on toxicity.output.mean, whose numbers change once calibrated: look at its limit",
+    ]
+
+
 def test_too_few_labels_do_not_calibrate(tmp_path: Path, config: str, store: ClickHouseStore) -> None:
     insert(store, [True] * 9 + [False] * 60, [0.9] * 9 + [0.1] * 60, [1.0] * 69)
     labels = [{"id": f"it's-{row}", "label": row < 9} for row in range(69)]
