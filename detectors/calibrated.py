@@ -9,10 +9,8 @@ import numpy as np
 
 from inferwatch.detectors.base import F32, Batch, Detector, Item, Scores
 from inferwatch.detectors.configured import ConfiguredDetector
-from inferwatch.detectors.logistic import probability
+from inferwatch.detectors.logistic import log_odds, probability
 from inferwatch.schemas.errors import Misconfigured
-
-_EDGE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +25,7 @@ class Platt:
 
     def __call__(self, values: F32) -> F32:
         """Return (n,) float32 for (n,) scores in [0, 1]; NaN stays NaN."""
-        held = np.clip(values.astype(np.float64), _EDGE, 1 - _EDGE)
-        return probability((self.slope * np.log(held / (1 - held)) + self.shift).astype(np.float32))
+        return probability((self.slope * log_odds(values) + self.shift).astype(np.float32))
 
     def of(self, value: float) -> float:
         """Return the probability of one score, such as a threshold."""

@@ -15,11 +15,11 @@ from scipy.optimize import minimize
 from inferwatch.detectors.calibrated import Platt
 from inferwatch.detectors.evaluation.bootstrap import SEED
 from inferwatch.detectors.evaluation.ranking import F64, Labels, Values
+from inferwatch.detectors.logistic import log_odds
 
 LEAST_OF_A_KIND = 10
 """Fewer bad rows, or fewer of the others, say too little."""
 FOLDS = 10
-_EDGE = 1e-6
 _SLOPES = (0.02, 20.0)
 _RIDGE = 1.0
 """How many labels' worth of doubt there is that the slope is another than 1."""
@@ -37,8 +37,7 @@ def fit(labels: Labels, values: Values, weights: F64 | None = None) -> Platt:
     References: J. Platt (1999), "Probabilistic outputs for support vector machines", whose targets just short of 0 and
     1 these are; the penalty on the slope's logarithm is our own.
     """
-    held = np.clip(values.astype(np.float64), _EDGE, 1 - _EDGE)
-    odds = np.log(held / (1 - held))
+    odds = log_odds(values)
     own = np.ones(len(labels)) if weights is None else weights * (len(labels) / weights.sum())
     bad, fine = own[labels].sum(), own[~labels].sum()
     wanted = np.where(labels, (bad + 1) / (bad + 2), 1 / (fine + 2))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from inferwatch.detectors.base import F32
-from inferwatch.detectors.logistic import probability
+from inferwatch.detectors.logistic import log_odds, probability
 from inferwatch.schemas.errors import Misconfigured
 
 PACKAGED = Path(__file__).with_name("calibration.json")
@@ -55,9 +55,8 @@ class Calibration:
         return probability((self.slope * self._mean(cheap, cross) + self.shift).astype(np.float32))
 
     def _mean(self, cheap: F32, cross: F32) -> npt.NDArray[np.float64]:
-        held = np.clip(cheap.astype(np.float64), _EDGE, 1 - _EDGE)
-        log_odds: npt.NDArray[np.float64] = np.log(held / (1 - held)) + self.cross_slope * cross + self.cross_shift
-        return log_odds / 2
+        both: npt.NDArray[np.float64] = log_odds(cheap, _EDGE) + self.cross_slope * cross + self.cross_shift
+        return both / 2
 
     @classmethod
     def fit(cls, families: Sequence[Claims]) -> Calibration:
