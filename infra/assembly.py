@@ -61,7 +61,7 @@ def _check_emitted(rules: Sequence[EventRule], scores: Collection[str]) -> None:
 
 
 def load_models(settings: Settings, held: str | None = None) -> tuple[Encoder, list[Detector]]:
-    """Return the encoder and the detectors that ``settings`` name. Takes seconds: torch is imported here.
+    """Return the encoder and the detectors that ``settings`` name. Takes seconds.
 
     ``held`` is the encoder revision of the drift references there are: ``encoder.backend: auto`` stays with it.
     """

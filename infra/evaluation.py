@@ -94,20 +94,15 @@ def evaluate_calibrated(
         precision: what thresholds are proposed for.
         before: the calibration under which the rows were scored.
     """
-    raw = evaluate(name, judged, threshold, precision)
-    rows = judged.labels, judged.values, judged.weights
     if not enough(judged.labels):
-        return raw
+        return evaluate(name, judged, threshold, precision)
+    rows = judged.labels, judged.values, judged.weights
     fitted = fit(*rows)
     moved = None if threshold is None else fitted.of(threshold)
     after = evaluate(name, replace(judged, values=fitted(judged.values)), moved, precision)
-    unseen = quality(judged.labels, left_out(*rows), judged.weights)
+    raw, unseen = quality(*rows), quality(judged.labels, left_out(*rows), judged.weights)
     whole = before.then(fitted) if before else fitted
-    return replace(
-        after,
-        quality=replace(raw.quality, ece=unseen.ece),
-        calibrating=Calibrating(fitted, whole, raw.quality.ece),
-    )
+    return replace(after, quality=replace(raw, ece=unseen.ece), calibrating=Calibrating(fitted, whole, raw.ece))
 
 
 def text(one: Evaluation, *, calibrate: bool = False) -> Iterator[str]:
