@@ -22,6 +22,8 @@ from inferwatch.schemas.scores import Evidence
 # Below this a stretch is not worth showing to a person.
 _SHOWN = 0.5
 _MOST_SHOWN = 3
+# Each costs a vector. A text full of abuse shows as a whole; one insult in it is the worst or next to it.
+_MOST_SENTENCES = 3
 
 
 class Stretch(NamedTuple):
@@ -43,19 +45,19 @@ class Plan:
 class Toxicity(Detector):
     """Scores ``toxicity.input`` and ``toxicity.output``: the probability that a text insults, threatens or demeans.
 
-    A text is scored whole; of one over 300 characters, sentences whose words look suspicious are scored by themselves
-    too (read with some of the whole), and the worst counts. Words in disguise (1d10t, s h i t) are read as meant.
-    Evidence is the worst sentence (or the text, when short) with its kind, and, from the default threshold on, the
-    words without which its score falls. The probability is calibrated on a balanced mix, so at the low base rates of
-    production it reads high: compare it with the threshold, not with a share. MODEL_CARD.md has data, licences,
-    figures and limits.
+    A text is scored whole; of one over 300 characters, the three sentences whose words look most suspicious, if any do,
+    are scored by themselves too (read with some of the whole), and the worst counts. Words in disguise (1d10t, s h i t)
+    are read as meant. Evidence is the worst sentence (or the text, when short) with its kind, and, from the default
+    threshold on, the words without which its score falls. The probability is calibrated on a balanced mix, so at the
+    low base rates of production it reads high: compare it with the threshold, not with a share. MODEL_CARD.md has data,
+    licences, figures and limits.
 
     Raises:
         Misconfigured: the packaged model is missing.
     """
 
     name: ClassVar[str] = "toxicity"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     reads: ClassVar[frozenset[Field]] = frozenset({Field.INPUT, Field.OUTPUT})
     emits: ClassVar[Mapping[str, float]] = {"toxicity.input": 0.93, "toxicity.output": 0.93}
 
@@ -88,8 +90,8 @@ class Toxicity(Detector):
         found += [one for one in parts if says_something(one.span)]
         found = [one if len(one.words) <= MOST_WORDS else one._replace(words=one.words[:MOST_WORDS]) for one in found]
         if len(found) > 1:
-            doubtful = self.model.suspicious(Reading.of_words([one.words for one in found[1:]]))
-            found = [found[0], *(found[place + 1] for place in np.flatnonzero(doubtful))]
+            sentences = Reading.of_words([one.words for one in found[1:]])
+            found = [found[0], *(found[place + 1] for place in self.model.suspicious(sentences, _MOST_SENTENCES))]
         return Plan(text, tuple(found))
 
     def _score(self, batch: Batch, field: Field, plans: Sequence[Plan]) -> Scores:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import accumulate, chain
 from zlib import crc32
 
 import numpy as np
@@ -23,6 +23,7 @@ PATTERNS = _CLASSES + 2 * _CLASSES * _CLASSES
 """Length of ``Reading.patterns``."""
 
 U32 = npt.NDArray[np.uint32]
+I64 = npt.NDArray[np.int64]
 
 
 class _Codes(dict[str, int]):
@@ -38,6 +39,9 @@ class _Codes(dict[str, int]):
 _CODES = _Codes()
 _STEP = np.uint32(0x9E3779B1)
 _MASK = np.uint32(BUCKETS - 1)
+_LINE = ord("\n")
+_SHORTER = np.array([[0], [1], [1], [2], [2], [3], [4]])
+"""By how many the n-grams of a kind are fewer than the words or letters."""
 _IDENTITY = np.uint32(CLASSES.index("identity") + 1)
 
 
@@ -55,7 +59,7 @@ class Reading:
 
     hashes: U32
     classes: npt.NDArray[np.uint8]
-    owner: npt.NDArray[np.int64]
+    owner: I64
     letters: bytes
     n: int
 
@@ -98,35 +102,57 @@ class Reading:
             found[self.owner[place], _CLASSES + _CLASSES**2 + left[place] * _CLASSES + right[place]] = 1
         return found
 
-    def grams(self) -> tuple[U32, npt.NDArray[np.int64]]:
+    def grams(self) -> tuple[U32, I64]:
         """Return the buckets of all n-grams (words, pairs, class triples, 3 to 5 letters) and the text each is of."""
+        keys, firsts, counts = self._runs()
+        flat = counts.ravel()
+        places = np.repeat(firsts.ravel() - (np.cumsum(flat) - flat), flat) + np.arange(flat.sum())
+        return _mixed(keys)[places], np.repeat(np.tile(np.arange(self.n), len(counts)), flat)
+
+    def sums(self, table: npt.NDArray[np.int8]) -> tuple[I64, I64]:
+        """Return (n,) int64 sums of the (BUCKETS,) ``table`` over the n-grams of each text, and how many it has."""
+        if not self.n:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        keys, firsts, counts = self._runs()
+        # What lies across two texts is looked up too, and left out of the sums: quicker than to pick out the others.
+        bounds = np.stack([firsts, firsts + counts], axis=-1).ravel()
+        sums = np.add.reduceat(table.take(_mixed(keys)), bounds, dtype=np.int64)[::2].reshape(counts.shape)
+        return np.where(counts > 0, sums, 0).sum(axis=0), counts.sum(axis=0)
+
+    def _runs(self) -> tuple[U32, I64, I64]:
+        """Return a key at every place, one kind of n-gram after the other, and where and how many are a text's own.
+
+        The latter two are (kinds, n): of a kind, the n-grams of a text follow each other. Behind the last is one more
+        key.
+        """
         # Who is meant shall not decide: an identity is read as its class.
         neutral = np.where(self.classes == _IDENTITY, _IDENTITY, self.hashes)
         kinds = np.where(self.classes > 0, self.classes.astype(np.uint32), self.hashes)
-        keys, owners = [neutral], [self.owner]
-        for series, widths, salt in ((neutral, (2,), 1), (kinds, (2, 3), 2)):
-            rolled = series.copy()
-            for width in range(2, max(widths) + 1):
-                rolled = rolled[:-1] * _STEP + series[width - 1 :]
-                if width in widths:
-                    same = self.owner[: len(rolled)] == self.owner[width - 1 :]
-                    keys.append(rolled[same] + np.uint32(salt * width))
-                    owners.append(self.owner[: len(rolled)][same])
-        letter, owner = self._letters()
-        rolled = letter.copy()
-        for width in range(2, 6):
-            rolled = rolled[:-1] * _STEP + letter[width - 1 :]
-            if width >= 3:
-                same = owner[: len(rolled)] == owner[width - 1 :]
-                keys.append(rolled[same] + np.uint32(width << 8))
-                owners.append(owner[: len(rolled)][same])
-        return _mixed(np.concatenate(keys)), np.concatenate(owners)
-
-    def _letters(self) -> tuple[U32, npt.NDArray[np.int64]]:
         letters = np.frombuffer(self.letters, np.uint8)
-        ends = letters == 10
-        owner = np.cumsum(ends) - ends
-        return letters[~ends].astype(np.uint32), owner[~ends]
+        keys = [
+            *_rolled(neutral, {1: 0, 2: 2}),
+            *_rolled(kinds, {2: 4, 3: 6}),
+            *_rolled(letters.astype(np.uint32), {width: width << 8 for width in (3, 4, 5)}),
+        ]
+        words = np.bincount(self.owner, minlength=self.n)
+        first_word = np.cumsum(words) - words
+        line_ends = np.append(np.flatnonzero(letters == _LINE), len(letters))[: self.n]
+        first_letter = np.append(0, line_ends + 1)[: self.n]
+        held = [0, *accumulate(len(own) for own in keys)]
+        firsts = np.stack([first_word] * 4 + [first_letter] * 3) + np.array(held[:-1])[:, None]
+        counts = np.stack([words] * 4 + [line_ends - first_letter] * 3) - _SHORTER
+        last = np.zeros(1, np.uint32)
+        return np.concatenate([*keys, last]), np.minimum(firsts, held[-1]), np.maximum(counts, 0)
+
+
+def _rolled(series: U32, salts: Mapping[int, int]) -> Iterator[U32]:
+    """Yield the keys of the n-grams of each width in ``salts`` at every place of ``series``."""
+    rolled = series
+    for width in range(1, max(salts) + 1):
+        if width > 1:
+            rolled = rolled[:-1] * _STEP + series[width - 1 :]
+        if width in salts:
+            yield rolled + np.uint32(salts[width])
 
 
 def _mixed(keys: U32) -> U32:

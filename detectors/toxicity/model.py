@@ -85,15 +85,14 @@ class Blend:
 
     def lexical(self, reading: Reading) -> F32:
         """Return (n,) float32, what the n-grams of n texts say, before the calibration. No vector is needed."""
-        buckets, owners = reading.grams()
-        sums = np.bincount(owners, self.table[buckets], reading.n)
-        counts = np.bincount(owners, minlength=reading.n)
+        sums, counts = reading.sums(self.table)
         return (self.scale * sums / np.sqrt(np.maximum(counts, 1)) + self.bias).astype(np.float32)
 
-    def suspicious(self, reading: Reading) -> npt.NDArray[np.bool_]:
-        """Return (n,) bool: which texts are worth a vector of their own, by their n-grams alone."""
-        found: npt.NDArray[np.bool_] = self.lexical(reading) >= self.screen
-        return found
+    def suspicious(self, reading: Reading, most: int) -> list[int]:
+        """Return which texts are worth a vector, by their n-grams alone: ascending places, at most ``most``."""
+        found = self.lexical(reading)
+        worst = np.argsort(-found, kind="stable")[:most]
+        return sorted(worst[found[worst] >= self.screen].tolist())
 
     def logits(self, vectors: F32, reading: Reading) -> F32:
         """Return (n,) float32 log odds of n texts with (n, dim) vectors."""

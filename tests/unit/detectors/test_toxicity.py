@@ -74,6 +74,14 @@ def test_one_insult_in_a_long_polite_answer_is_found_and_shown(encoder: Encoder)
     assert first.field == "output"
 
 
+def test_the_worst_sentence_gets_its_vector_however_many_are_suspicious(encoder: Encoder) -> None:
+    milder = [f"That was a stupid idea, number {place}, and it sucks." for place in range(9)]
+    insult = "You are a stupid worthless idiot."
+    text = " ".join([*milder, insult, POLITE])
+    assert insult in list(Toxicity().texts(Item("", text)))
+    assert outputs(encoder, text).evidence[0][0].text == insult
+
+
 def test_input_and_output_are_scored_apart(encoder: Encoder) -> None:
     detector = Toxicity()
     items = [Item("you stupid idiot", "How can I help you?"), Item("Hello", ""), Item("", "Hello")]
@@ -92,6 +100,8 @@ def test_short_texts_cost_one_vector_and_of_long_ones_only_suspicious_sentences_
     assert len(sentences) <= 1 < len(units(POLITE)) - 4
     insult = "You are a stupid worthless idiot."
     assert list(detector.texts(Item("", f"{POLITE} {insult}"))) == [f"{POLITE} {insult}", *sentences, insult]
+    abuse = [f"{insult} You are a damned liar, number {place}." for place in range(9)]
+    assert len(list(detector.texts(Item("", " ".join([POLITE, *abuse]))))) == 1 + 3
     assert units("a" * LONG_CHARS) == [(0, LONG_CHARS)]
     assert len(units("This is a sentence. " * 5000)) == 33
 

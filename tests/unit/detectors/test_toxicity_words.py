@@ -88,6 +88,10 @@ def test_a_text_reads_the_same_alone_as_among_others(texts: list[str]) -> None:
         np.testing.assert_array_equal(alone.patterns()[0], patterns[row])
         assert sorted(alone.grams()[0]) == sorted(buckets[owners == row])
     assert all(0 <= bucket < BUCKETS for bucket in buckets)
+    table = np.arange(BUCKETS).astype(np.int8)
+    sums, counts = together.sums(table)
+    assert counts.tolist() == [int((owners == row).sum()) for row in range(len(texts))]
+    assert sums.tolist() == [int(table[buckets[owners == row]].sum(dtype=np.int64)) for row in range(len(texts))]
 
 
 def test_patterns_tell_who_does_what_in_which_order() -> None:
