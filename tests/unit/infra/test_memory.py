@@ -65,7 +65,29 @@ def test_what_is_large_is_given_back_as_soon_as_it_is_free() -> None:
 
 
 def test_what_is_there_is_out_of_the_search_for_cycles_and_back_in_it_after() -> None:
-    before = len(gc.get_objects())
+    before, thresholds = len(gc.get_objects()), gc.get_threshold()
     with memory.settled():
         assert len(gc.get_objects()) < before / 10
     assert len(gc.get_objects()) > before * 0.9
+    assert gc.get_threshold() == thresholds
+
+
+def test_a_batch_of_objects_starts_no_search_and_cycles_are_still_found() -> None:
+    searches: list[int] = []
+
+    def note(phase: str, about: dict[str, int]) -> None:
+        if phase == "start":
+            searches.append(about["generation"])
+
+    with memory.settled():
+        gc.callbacks.append(note)
+        try:
+            held = [[place] for place in range(30_000)]
+            assert not searches
+            del held
+            for _ in range(60_000):
+                own: list[object] = []
+                own.append(own)
+            assert searches
+        finally:
+            gc.callbacks.remove(note)
