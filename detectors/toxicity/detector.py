@@ -90,8 +90,8 @@ class Toxicity(Detector):
         found += [one for one in parts if says_something(one.span)]
         found = [one if len(one.words) <= MOST_WORDS else one._replace(words=one.words[:MOST_WORDS]) for one in found]
         if len(found) > 1:
-            sentences = Reading.of_words([one.words for one in found[1:]])
-            found = [found[0], *(found[place + 1] for place in self.model.suspicious(sentences, _MOST_SENTENCES))]
+            said = Reading.of_words([one.words for one in found[1:]])
+            found = [found[0], *(found[place + 1] for place in self.model.suspicious(said, _MOST_SENTENCES))]
         return Plan(text, tuple(found))
 
     def _score(self, batch: Batch, field: Field, plans: Sequence[Plan]) -> Scores:
