@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0
 """How often the store is looked at where nothing is known to be due: silences, ends of mute times, repetitions."""
+REST_SECONDS = 30.0
+"""Where no alert stood, only whether rows have come is asked until then; after it everything is read, in case one came
+while the engine merged two others into one."""
 
 
 class Dispatcher:
@@ -64,6 +67,9 @@ class Dispatcher:
         self._thresholds = score_thresholds
         self._recorder = recorder
         self._lock = Lock()
+        # How many rows there were when no alert stood, and when all was read last.
+        self._calm_at: tuple[int, ...] | None = None
+        self._read_at = 0.0
         self.use(settings)
         self._looked_at: float | None = None
         self._waiting = False
@@ -78,12 +84,19 @@ class Dispatcher:
             self._settings = settings
             self._rules = {rule.name: rule for rule in (*gone, *settings.active_rules, RECEIVER_DOWN_RULE)}
             self._everyone = tuple(receiver.name for receiver in settings.receivers)
+            self._calm_at = None
 
     def dispatch_if_due(self) -> int:
         """Do ``dispatch`` where something may be due; return how many messages were written."""
         now = self._clock.monotonic()
         rested = self._looked_at is None or now - self._looked_at >= LOOK_SECONDS
-        return self.dispatch() if rested or self._waiting else 0
+        if not (rested or self._waiting):
+            return 0
+        calm = self._calm_at is not None and now - self._read_at < REST_SECONDS
+        if calm and outbox.rows_of_alerting(self._store) == self._calm_at:
+            self._looked_at = now
+            return 0
+        return self.dispatch()
 
     def dispatch(self) -> int:
         """Write every message that is due; return how many.
@@ -94,6 +107,9 @@ class Dispatcher:
         with self._lock:
             self._looked_at = self._clock.monotonic()
             self._waiting = True  # until it is known, so that a failure is made up for at once
+            self._calm_at = None
+            # Counted before anything is read: what comes meanwhile makes a difference.
+            rows, self._read_at = outbox.rows_of_alerting(self._store), self._looked_at
             now = self._clock.now()
             # The log first: whoever stops between the two then knows of too little that was told, writes after a
             # message that another has already followed, and that is noticed. The other way round an alert that has
@@ -105,6 +121,8 @@ class Dispatcher:
             self._write(found.flushes, transitions, now)
             self._account(found, transitions)
             self._waiting = found.waiting
+            # Time alone makes nothing due where no alert stands.
+            self._calm_at = None if standing else rows
             return len(found.flushes)
 
     def _standing(self, now: datetime) -> list[Standing]:

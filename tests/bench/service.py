@@ -28,6 +28,8 @@ from inferwatch.schemas.settings import EncoderSettings, KafkaSettings, Settings
 from inferwatch.streams.pipeline import Pipeline, Prepared
 from inferwatch.streams.ports import DeadLetter, RawRecord
 
+WATCH_SECONDS = 0.1
+"""Between two looks whether a run is done: fifty a second would take one part in 500 of what is measured."""
 STUCK = 60.0
 """Seconds without a commit after which a run is given up."""
 
@@ -108,7 +110,7 @@ async def run(
         await ready.wait()
         quiet, before = time.perf_counter(), 0
         while not done(notes):
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(WATCH_SECONDS)
             if len(notes.commits) != before:
                 quiet, before = time.perf_counter(), len(notes.commits)
             elif time.perf_counter() - quiet > STUCK:

@@ -381,6 +381,36 @@ async def test_what_was_decided_when_there_was_nobody_to_tell_pages_nobody_later
     assert [row["receiver"] for row in rows(store, "SELECT receiver FROM outbox")] == ["a"]
 
 
+async def test_where_no_alert_stands_the_store_is_hardly_asked(store: ClickHouseStore) -> None:
+    clock, inbox = ManualClock(DAY), Inbox("a")
+    counted = Interrupted(store, 0, lambda: None)
+    engine = alerting(counted, clock, inbox)
+    assert await engine.deliver() == 0
+    before = counted.calls
+    for _ in range(60):
+        clock.advance(SECOND)
+        assert await engine.deliver() == 0
+    # Every second for messages, every five for alerts; all of it two and four times.
+    assert counted.calls - before <= 60 + 12 + 2 * 4 + 4
+
+
+@pytest.mark.parametrize("left", ["alert", "message"])
+async def test_what_another_process_left_behind_is_told_by_one_at_rest(store: ClickHouseStore, left: str) -> None:
+    clock, inbox = ManualClock(DAY), Inbox("a")
+    engine = alerting(store, clock, inbox)
+    for _ in range(8):
+        assert await engine.deliver() == 0
+        clock.advance(SECOND)
+    if left == "message":
+        alerting(store, clock, inbox).decide(window(0), rates(0, {"m-1": 20}))
+    else:
+        with pytest.raises(StoreUnavailable):
+            alerting(NoOutbox(store), clock, inbox).decide(window(0), rates(0, {"m-1": 20}))
+    clock.advance(5 * SECOND)
+    assert await engine.deliver() == 1
+    assert inbox.said == [{"m-1": "firing"}]
+
+
 async def test_the_end_of_an_alert_whose_rule_is_gone_is_told(store: ClickHouseStore) -> None:
     clock = ManualClock(DAY)
     engine = alerting(NoOutbox(store), clock, Inbox("a"))
