@@ -12,7 +12,7 @@ import signal
 import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from kafka import KafkaProducer
 from inferwatch.detectors.base import Detector, Encoder
 from inferwatch.detectors.encoder.cache import CachedEncoder
 from inferwatch.infra import assembly, worker
+from inferwatch.infra.clickhouse.connection import connect
 from inferwatch.infra.clickhouse.store import open_store
 from inferwatch.infra.topics import ensure_topics
 from inferwatch.schemas.clock import SystemClock
@@ -182,14 +183,16 @@ class Stored:
 
 
 def stored(settings: Settings, *, expected: int) -> Stored:
-    """Count what a finished run stored.
+    """Count what a finished run stored, and drop it: the next run in this store must not wait for its merges.
 
     Raises:
         RuntimeError: rows are missing or doubled.
     """
-    with open_store(settings.store) as store:
+    own = settings.store
+    with open_store(own) as store, closing(connect(own, {}, database=False)) as client:
         [rows] = store.query("SELECT count() AS n FROM inferences").to_pylist()
         [windows] = store.query("SELECT count() AS n, countIf(revision > 0) AS revised FROM windows").to_pylist()
+        client.command(f"DROP DATABASE {own.database} SYNC")
     if rows["n"] != expected:
         raise RuntimeError(f"{rows['n']} rows of {expected} are in the store")
     return Stored(int(rows["n"]), int(windows["n"]), int(windows["revised"]))
