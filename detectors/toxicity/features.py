@@ -134,13 +134,13 @@ class Reading:
             *_rolled(kinds, {2: 4, 3: 6}),
             *_rolled(letters.astype(np.uint32), {width: width << 8 for width in (3, 4, 5)}),
         ]
-        words = np.bincount(self.owner, minlength=self.n)
-        first_word = np.cumsum(words) - words
+        word_counts = np.bincount(self.owner, minlength=self.n)
+        first_word = np.cumsum(word_counts) - word_counts
         line_ends = np.append(np.flatnonzero(letters == _LINE), len(letters))[: self.n]
         first_letter = np.append(0, line_ends + 1)[: self.n]
         held = [0, *accumulate(len(own) for own in keys)]
         firsts = np.stack([first_word] * 4 + [first_letter] * 3) + np.array(held[:-1])[:, None]
-        counts = np.stack([words] * 4 + [line_ends - first_letter] * 3) - _SHORTER
+        counts = np.stack([word_counts] * 4 + [line_ends - first_letter] * 3) - _SHORTER
         last = np.zeros(1, np.uint32)
         return np.concatenate([*keys, last]), np.minimum(firsts, held[-1]), np.maximum(counts, 0)
 

@@ -26,7 +26,7 @@ from inferwatch.streams.alerting.route.log import Log
 from inferwatch.streams.alerting.route.plan import Flush, Plan, plan
 from inferwatch.streams.alerting.rules import series_of
 from inferwatch.streams.alerting.silences import standing as standing_silences
-from inferwatch.streams.alerting.standing import Standing, read_acknowledged, read_alerts, read_log
+from inferwatch.streams.alerting.standing import Standing, read_acknowledged, read_alerts, read_log, rows_written
 from inferwatch.streams.ports import Store
 from inferwatch.streams.rows import ids_digest
 from inferwatch.streams.telemetry import SUPPRESSED, Recorder
@@ -93,7 +93,7 @@ class Dispatcher:
         if not (rested or self._waiting):
             return 0
         calm = self._calm_at is not None and now - self._read_at < REST_SECONDS
-        if calm and outbox.rows_of_alerting(self._store) == self._calm_at:
+        if calm and rows_written(self._store) == self._calm_at:
             self._looked_at = now
             return 0
         return self.dispatch()
@@ -109,7 +109,7 @@ class Dispatcher:
             self._waiting = True  # until it is known, so that a failure is made up for at once
             self._calm_at = None
             # Counted before anything is read: what comes meanwhile makes a difference.
-            rows, self._read_at = outbox.rows_of_alerting(self._store), self._looked_at
+            rows, self._read_at = rows_written(self._store), self._looked_at
             now = self._clock.now()
             # The log first: whoever stops between the two then knows of too little that was told, writes after a
             # message that another has already followed, and that is noticed. The other way round an alert that has

@@ -134,14 +134,6 @@ def rows_written(store: Store) -> int:
     return int(store.query("SELECT count() AS n FROM outbox_raw").to_pylist()[0]["n"])
 
 
-def rows_of_alerting(store: Store) -> tuple[int, ...]:
-    """Return how many rows alerts, outbox and deliveries have; as cheap as ``rows_written``."""
-    tables = ("alerts_raw", "outbox_raw", "deliveries_raw")
-    counts = ", ".join(f"(SELECT count() FROM {table}) AS {table}" for table in tables)
-    [row] = store.query(f"SELECT {counts}").to_pylist()
-    return tuple(int(row[table]) for table in tables)
-
-
 def open_parcels(store: Store, since: datetime | None) -> list[Parcel]:
     """Return what was put into the outbox since ``since`` (ever, for None) and is not settled, oldest event first.
 

@@ -34,6 +34,14 @@ class Standing:
     known_at: datetime
 
 
+def rows_written(store: Store) -> tuple[int, ...]:
+    """Return how many rows alerts, outbox and deliveries have; read from their parts' headers."""
+    tables = ("alerts_raw", "outbox_raw", "deliveries_raw")
+    counts = ", ".join(f"(SELECT count() FROM {table}) AS {table}" for table in tables)
+    [row] = store.query(f"SELECT {counts}").to_pylist()
+    return tuple(int(row[table]) for table in tables)
+
+
 def read_alerts(store: Store, rules: Sequence[str]) -> list[Standing]:
     """Return the episodes of ``rules`` (names) that are active, and the others that somebody believes to be."""
     rows = store.query(

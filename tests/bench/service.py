@@ -192,7 +192,7 @@ def stored(settings: Settings, *, expected: int) -> Stored:
     with open_store(own) as store, closing(connect(own, {}, database=False)) as client:
         [rows] = store.query("SELECT count() AS n FROM inferences").to_pylist()
         [windows] = store.query("SELECT count() AS n, countIf(revision > 0) AS revised FROM windows").to_pylist()
+        if rows["n"] != expected:
+            raise RuntimeError(f"{rows['n']} rows of {expected} are in the store")
         client.command(f"DROP DATABASE {own.database} SYNC")
-    if rows["n"] != expected:
-        raise RuntimeError(f"{rows['n']} rows of {expected} are in the store")
     return Stored(int(rows["n"]), int(windows["n"]), int(windows["revised"]))
