@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +30,7 @@ ADMIN: Any = KafkaAdminClient  # kafka-python has no types
 START_SECONDS = 90.0
 STOP_SECONDS = 20.0
 ADDRESS_FILE = "bootstrap_servers"
+LOCK_FILE = "lock"
 DATA = Path(".inferwatch/kafka")
 """Where ``inferwatch up`` keeps its broker's data: beside the embedded store, in the folder it is started in."""
 
@@ -93,6 +97,10 @@ class LocalKafka:
             self._data = Path(tempfile.mkdtemp(prefix="inferwatch-kafka-"))
         return self._data
 
+    @property
+    def _meta(self) -> Path:
+        return self._folder / "log" / "meta.properties"
+
     def start(self) -> None:
         """Return when the broker answers metadata requests; fetches Apache Kafka before, the first time.
 
@@ -107,10 +115,11 @@ class LocalKafka:
             self._folder.mkdir(parents=True, exist_ok=True)
             if not self._port:
                 self._port = free_port()
-            config = self._configure()
             try:
-                self._format(run, config)
-                self._launch(run, config)
+                with self._alone() as lock:
+                    config = self._configure()
+                    self._format(run, config)
+                    self._launch(run, config, lock)
                 self._wait()
             except BaseException:
                 self.stop()
@@ -126,10 +135,9 @@ class LocalKafka:
 
     def pause(self) -> None:
         """End the broker like ``stop`` but keep its data even if temporary; ``start`` brings it back as it was."""
-        if self._data is not None:
-            (self._data / ADDRESS_FILE).unlink(missing_ok=True)
         if self._keeper is None:
             return
+        (self._folder / ADDRESS_FILE).unlink(missing_ok=True)
         if self._keeper.stdin is not None:
             self._keeper.stdin.close()
         try:
@@ -150,6 +158,24 @@ class LocalKafka:
     ) -> None:
         self.stop()
 
+    @contextmanager
+    def _alone(self) -> Iterator[int]:
+        """Hold the folder's lock and yield it.
+
+        Kafka itself looks for another broker in its folder only after it has appended to the log of metadata, which
+        breaks the broker that was there first.
+        """
+        with (self._folder / LOCK_FILE).open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                address = running(self._folder) or "an address it has not said yet"
+                raise Misconfigured(
+                    f"a broker of another process has its data in {self._folder} and answers at {address}: "
+                    "use that one (INFERWATCH_KAFKA), stop it, or start in another folder"
+                ) from None
+            yield lock.fileno()
+
     def _configure(self) -> Path:
         logs = (self._folder / "log").resolve()
         config = self._folder / "server.properties"
@@ -158,7 +184,7 @@ class LocalKafka:
         return config
 
     def _format(self, run: list[str], config: Path) -> None:
-        if (self._folder / "log" / "meta.properties").exists():
+        if self._meta.exists():
             return
         # The tool takes a leading dash for an option.
         cluster = "i" + base64.urlsafe_b64encode(uuid.uuid4().bytes)[:21].decode()
@@ -169,7 +195,7 @@ class LocalKafka:
         if done.returncode != 0:
             raise Misconfigured(f"Kafka cannot use {self._folder}: {(done.stderr or done.stdout).strip()[-500:]}")
 
-    def _launch(self, run: list[str], config: Path) -> None:
+    def _launch(self, run: list[str], config: Path, lock: int) -> None:
         # No second compiler: on a machine that it shares with everything else it costs more than it saves.
         small = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
         heap = ["-Xms128m", "-Xmx512m", *small, "-XX:+ExitOnOutOfMemoryError"]
@@ -182,6 +208,7 @@ class LocalKafka:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
+                pass_fds=[lock],  # kept by keeper and broker: it is free when both are gone, however they went
             )
         line = self._keeper.stdout.readline() if self._keeper.stdout is not None else b""
         self.pid = int(line) if line.strip() else None
@@ -194,7 +221,7 @@ class LocalKafka:
                 what = "ended at once" if gone else f"did not answer within {START_SECONDS:.0f} s"
                 raise Misconfigured(
                     f"the local Kafka on {self.bootstrap_servers} with data in {self._folder} {what}; "
-                    f"is another one using the port or the folder? Its log ends: {self._last_words()}"
+                    f"is something else using the port? Its log ends: {self._last_words()}"
                 )
             try:
                 if self._keeper is not None:
@@ -205,12 +232,14 @@ class LocalKafka:
     def _answers(self) -> bool:
         try:
             socket.create_connection((HOST, self._port), timeout=1).close()
-            # Somebody else's broker may hold the port: ours is the one whose process lives.
             with_limit = {"bootstrap_timeout_ms": 2000, "request_timeout_ms": 5000}
             with ADMIN(bootstrap_servers=self.bootstrap_servers, **with_limit) as admin:
+                cluster = admin.describe_cluster()
+                # Somebody else's broker may hold the port until ours has found that out.
+                ours = f"cluster.id={cluster['cluster_id']}" in self._meta.read_text().split()
                 # Asking for a group's offsets makes the broker create its offsets topic now, and not, with errors in
                 # the log, when the first worker joins.
-                return bool(admin.describe_cluster()["brokers"]) and bool(admin.list_group_offsets(["ready"]))
+                return ours and bool(cluster["brokers"]) and bool(admin.list_group_offsets(["ready"]))
         except (OSError, KafkaError):
             return False
 

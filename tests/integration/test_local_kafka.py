@@ -108,9 +108,41 @@ def test_the_broker_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.kafka
-def test_a_folder_in_use_is_said(tmp_path: Path) -> None:
-    with LocalKafka(tmp_path), pytest.raises(Misconfigured, match=r"another one using the port or the folder.*log"):
-        LocalKafka(tmp_path).start()
+def test_a_folder_in_use_is_said_and_left_alone(tmp_path: Path) -> None:
+    with LocalKafka(tmp_path) as first:
+        second = LocalKafka(tmp_path)
+        said = f"of another process has its data in .*{first.bootstrap_servers}.*stop it"
+        with pytest.raises(Misconfigured, match=said):
+            second.start()
+        second.stop()
+        assert running(tmp_path) == first.bootstrap_servers
+        assert ensure_topics(KafkaSettings(bootstrap_servers=first.bootstrap_servers))
+    second.start()
+    second.stop()
+
+
+@pytest.mark.kafka
+def test_a_folder_is_in_use_as_long_as_its_broker_lives(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", START_ONE, str(tmp_path)], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        keeper = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        os.kill(keeper, signal.SIGKILL)
+        parent.kill()
+        parent.wait()
+        try:
+            with pytest.raises(Misconfigured, match="of another process has its data"):
+                LocalKafka(tmp_path).start()
+        finally:
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.kafka
+def test_a_port_in_use_is_said(tmp_path: Path) -> None:
+    with LocalKafka() as first:
+        port = int(first.bootstrap_servers.rsplit(":", 1)[1])
+        with pytest.raises(Misconfigured, match=r"ended at once; is something else using the port\?.*log"):
+            LocalKafka(tmp_path, port=port).start()
 
 
 def test_without_java_both_ways_out_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
