@@ -79,7 +79,7 @@ def _there(models: Path, family: str, kind: str) -> Built | None:
 
 
 def _int8(source: Path, family: str, scratch: Path, say: Callable[[str], None]) -> None:
-    from inferwatch.detectors.encoder.export import export_int8
+    from inferwatch.detectors.encoder.export import export_int8, in_turn
     from inferwatch.detectors.encoder.onnx_int8 import OnnxInt8Encoder
     from inferwatch.detectors.encoder.sentence_transformer import SentenceTransformerEncoder
 
@@ -88,9 +88,11 @@ def _int8(source: Path, family: str, scratch: Path, say: Callable[[str], None]) 
     between = scratch / "between"
     between.mkdir()
     say(f"{INT8}: exporting, fusing and quantising {source}")
-    dim = export_int8(source, folder / FILES[INT8], between)
-    sha256 = hash_of(folder / FILES[INT8])
-    revision = f"int8-{hashlib.sha256(f'{family} {sha256} {POOLING}'.encode()).hexdigest()[:16]}"
+    file = folder / FILES[INT8]
+    dim = export_int8(source, file, between)
+    # Of what computes the vectors, not of how its texts are handed to it: references stay good.
+    revision = f"int8-{hashlib.sha256(f'{family} {hash_of(file)} {POOLING}'.encode()).hexdigest()[:16]}"
+    in_turn(file)
     _write(
         folder,
         Manifest(
@@ -99,7 +101,7 @@ def _int8(source: Path, family: str, scratch: Path, say: Callable[[str], None]) 
             family=family,
             revision=revision,
             dim=dim,
-            sha256=sha256,
+            sha256=hash_of(file),
             made_with=_versions(),
         ),
     )

@@ -18,10 +18,12 @@ from onnxruntime.transformers.fusion_options import FusionOptions
 from transformers import AutoModel
 from transformers.utils.logging import disable_progress_bar
 
+from inferwatch.detectors.encoder.built import MEANS, TEXTS
 from inferwatch.schemas.errors import Misconfigured
 
 _untyped: Any = (disable_progress_bar, optimizer.optimize_model, FusionOptions, quantization)
 _quiet, _fuse, _FusionOptions, _quantization = _untyped
+_INT64, _FLOAT = onnx.TensorProto.INT64, onnx.TensorProto.FLOAT
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
@@ -41,8 +43,8 @@ def export_int8(source: Path, target: Path, scratch: Path) -> int:
     """Write the int8 model of ``source`` to ``target``; return the length of its vectors.
 
     Export, fusion of attention, embeddings and GELU into single operators, layer normalisation in operators that are
-    fast, then int8 for every weight, one scale for each column; activations get their scale at run time. The model
-    takes one text a run. The same versions of the libraries give the same bytes.
+    fast, then int8 for every weight, one scale for each column; activations get their scale at run time, text by text.
+    The same versions of the libraries give the same bytes. ``in_turn`` makes of it the model that is run.
 
     Args:
         source: a sentence-transformers folder with a BERT and mean pooling.
@@ -102,6 +104,43 @@ def export_int8(source: Path, target: Path, scratch: Path) -> int:
     return dim
 
 
+def in_turn(target: Path) -> None:
+    """Let the model in ``target``, which takes one text, take many of one length, and read them one after the other.
+
+    Each text's mean is what it would be alone, bit for bit: nothing is computed across texts. What is saved is the way
+    from Python into the model and back, and above all the lock that a thread needs on it.
+    """
+    model = onnx.load(target)
+    text, first = "text", "first_axis"
+    all_of = [
+        helper.make_node("ConstantOfShape", ["shape"], [name], value=helper.make_tensor(name, _INT64, [1], [value]))
+        for name, value in zip(INPUTS[1:], (1, 0), strict=True)
+    ]
+    before = [
+        helper.make_node("Unsqueeze", [text, first], [INPUTS[0]]),
+        helper.make_node("Shape", [INPUTS[0]], ["shape"]),
+        *all_of,
+    ]
+    [mean] = model.graph.output
+    dim = mean.type.tensor_type.shape.dim[1].dim_value
+    body = helper.make_graph(
+        [*before, *model.graph.node, helper.make_node("Squeeze", [mean.name, first], ["one_mean"])],
+        "one",
+        [helper.make_tensor_value_info(text, _INT64, ["tokens"])],
+        [helper.make_tensor_value_info("one_mean", _FLOAT, [dim])],
+    )
+    # Weights of the inner graph would be held twice: as they are and as the kernels want them.
+    weights = [*model.graph.initializer, numpy_helper.from_array(np.array([0], np.int64), first)]
+    graph = helper.make_graph(
+        [helper.make_node("Scan", [TEXTS], [MEANS], num_scan_inputs=1, body=body)],
+        "many",
+        [helper.make_tensor_value_info(TEXTS, _INT64, ["n", "tokens"])],
+        [helper.make_tensor_value_info(MEANS, _FLOAT, ["n", dim])],
+        weights,
+    )
+    onnx.save(helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version), target)
+
+
 def _spread_norms(graph: Any) -> None:
     """Replace each LayerNormalization of ``graph``, which takes one text, by operators with the same result.
 
@@ -112,7 +151,7 @@ def _spread_norms(graph: Any) -> None:
     one, zero, every = "norm_one", "norm_zero", "norm_every_token"
     graph.initializer.append(numpy_helper.from_array(np.array([-1], np.int64), every))
     nodes = [
-        helper.make_node("Cast", [INPUTS[1]], ["norm_mask"], to=onnx.TensorProto.FLOAT),  # of one text, so all ones
+        helper.make_node("Cast", [INPUTS[1]], ["norm_mask"], to=_FLOAT),  # of one text, so all ones
         helper.make_node("Reshape", ["norm_mask", every], [one]),
         helper.make_node("Sub", [one, one], [zero]),
     ]

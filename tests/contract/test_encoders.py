@@ -66,6 +66,14 @@ def test_a_vector_is_a_function_of_its_text(encoder: Backend, texts: list[str], 
     same(encoder, together[row : row + 1], encoder.encode([texts[row]]))
 
 
+def test_a_vector_does_not_depend_on_how_many_texts_are_as_long(encoder: Backend) -> None:
+    texts = [f"{word} {number % 10} is what they asked for" for word in ("soap", "tea", "rope") for number in range(40)]
+    texts += [f"{text} and much more of it" for text in texts[:5]]
+    together = encoder.encode(texts)
+    for row in range(0, len(texts), 7):
+        same(encoder, together[row : row + 1], encoder.encode([texts[row]]))
+
+
 def test_threads_share_an_encoder(encoder: Backend) -> None:
     alone = encoder.encode(TEXTS[:10])
     with ThreadPoolExecutor(4) as pool:
