@@ -21,7 +21,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "encoders": ("--rounds", "1", "--short", "32", "--long", "4"),
     "throughput": ("--seconds", "1", "--pairs", "1"),
     "static": ("--seconds", "1", "--runs", "1"),
-    "latency": ("--seconds", "32", "--window", "5", "--pilot", "1"),
+    "latency": ("--seconds", "28", "--warm-up", "4", "--window", "5", "--pilot", "1"),
     "growth": ("--sizes", "100", "1000", "--templates", "64"),
     "scaling": ("--records", "8000"),
     "rivals": ("--conversations", "8", "--rounds", "1"),

@@ -4,15 +4,15 @@ A worker first reads a filled topic, which gives its highest rate here and now. 
 at 70 % of it, each with the moment of sending as its event time, to a worker with 20 s windows.
 
 - Event to row: from a record's event time to the return of the commit that stored it, when every query sees it. The
-  first 110 s are apart (``starting``): the worker joins and catches up, and once the applications have 5,000 records
-  each their references are frozen, which takes some seconds of a core.
+  beginning is apart (``starting``): the worker joins and catches up, and once the applications have 5,000 records
+  each their references are frozen, which takes some seconds of a core. It ends a minute after those records are sent.
 - Event to alert: now and then every record of one of three applications fails for as long as a window. A rule fires at
   an error rate of 2 % in a window. From the event time of the first failed record to the moment a local HTTP receiver
   has the alert. The first window with a failure in it must end and wait for late records first, so one window +
   lateness + 5 s is promised. Incidents begin anywhere in a window. Also: from the end of the alert's
   window to its acceptance.
 
-    python -m tests.bench.latency [--seconds 260] [--window 20] [--pilot 15] [--output DIR]
+    python -m tests.bench.latency [--seconds 150] [--warm-up SECONDS] [--window 20] [--pilot 15] [--output DIR]
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ from tests.bench.workloads import records, stamped
 
 LATENESS = 2.0
 LOAD = 0.7
-WARM_UP = 110.0
+SETTLING = 60.0
+"""Seconds from the last record that a reference needs until it is frozen, and what waited meanwhile is scored."""
 APPLICATIONS = ("alpha", "beta", "gamma")
 EVERY = 3
 """Windows between two incidents of one application: it recovers before the next."""
@@ -85,22 +86,22 @@ async def receiver(taken: list[Accepted]) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-def incidents(seconds: float, window: float) -> list[Incident]:
+def incidents(begin: float, end: float, window: float) -> list[Incident]:
     """Return the incidents of each application, begun anywhere in a window, the same every time."""
     rng = Random("incidents")
     every = EVERY * window
     found = []
     for place, application in enumerate(APPLICATIONS):
-        start = warm_up(seconds) + place * window
-        while start + every < seconds:
+        start = begin + place * window
+        while start + every < end:
             found.append(Incident(application, start + rng.random() * window, window))
             start += every
     return found
 
 
-def warm_up(seconds: float) -> float:
-    """Return the seconds at the beginning that are left out."""
-    return WARM_UP if seconds >= 2 * WARM_UP else seconds / 8
+def warm_up(rate: float) -> float:
+    """Return the seconds at the beginning that are left out, at ``rate`` records a second."""
+    return len(APPLICATIONS) * Settings().drift.reference_rows / rate + SETTLING
 
 
 async def live(feed: Feed, settings: Settings, models: Any, taken: list[Accepted]) -> tuple[Notes, Fed]:
@@ -114,8 +115,10 @@ async def live(feed: Feed, settings: Settings, models: Any, taken: list[Accepted
     return notes, fed[0]
 
 
-async def measure(broker: str, dsn: str, rate: float, seconds: float, window: float, models: Any) -> dict[str, Any]:
-    """Return the latencies under ``rate`` records a second."""
+async def measure(
+    broker: str, dsn: str, rate: float, starting: float, seconds: float, window: float, models: Any
+) -> dict[str, Any]:
+    """Return the latencies under ``rate`` records a second, of ``seconds`` after the ``starting`` ones."""
     taken: list[Accepted] = []
     async with receiver(taken) as url:
         settings = settings_for(
@@ -126,14 +129,14 @@ async def measure(broker: str, dsn: str, rate: float, seconds: float, window: fl
         )  # fmt: skip
         ensure_topics(settings.kafka)
         feed = Feed(
-            broker, settings.kafka.topic, settings.kafka.partitions, rate, seconds,
-            applications=APPLICATIONS, incidents=incidents(seconds, window),
+            broker, settings.kafka.topic, settings.kafka.partitions, rate, starting + seconds,
+            applications=APPLICATIONS, incidents=incidents(starting, starting + seconds, window),
         )  # fmt: skip
         notes, fed = await live(feed, settings, models, taken)
     left = stored(settings, expected=fed.sent)
-    begin = notes.began + warm_up(seconds)
+    begin = notes.began + starting
     lags = np.array([lag for commit in notes.commits if commit.at >= begin for lag in commit.lags])
-    starting = [lag for commit in notes.commits if commit.at < begin for lag in commit.lags]
+    before = [lag for commit in notes.commits if commit.at < begin for lag in commit.lags]
     alerts = [_alert(incident, first, taken) for incident, first in zip(feed.incidents, fed.first_bad, strict=True)]
     missed = [one for one in alerts if one["accepted"] is None]
     if missed:
@@ -145,7 +148,7 @@ async def measure(broker: str, dsn: str, rate: float, seconds: float, window: fl
         "windows_closed": left.windows,
         "windows_revised": left.revised,
         "row_s": _quantiles(lags) | {"percentiles": [round(float(q), 4) for q in np.percentile(lags, range(1, 100))]},
-        "starting": {"seconds": warm_up(seconds), "row_s": _quantiles(starting)},
+        "starting": {"seconds": starting, "row_s": _quantiles(before)},
         "alerts": alerts,
         "alert_s": _quantiles([one["after_first_bad_s"] for one in alerts]),
         "alert_after_window_s": _quantiles([one["after_window_s"] for one in alerts]),
@@ -187,7 +190,8 @@ def highest_rate(broker: str, dsn: str, seconds: float, models: Any) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--seconds", type=float, default=260)
+    parser.add_argument("--seconds", type=float, default=150, help="measured, after the warm-up")
+    parser.add_argument("--warm-up", type=float, help="seconds; by default as long as references take")
     parser.add_argument("--window", type=float, default=20)
     parser.add_argument("--pilot", type=float, default=15)
     parser.add_argument("--output", type=Path, default=RESULTS)
@@ -201,9 +205,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, LocalKafka() as broker:
         dsn = f"chdb://{Path(folder) / 'store'}"
         highest = highest_rate(broker.bootstrap_servers, dsn, options.pilot, models)
-        print(f"highest rate {highest:.0f}/s; now live at {LOAD * highest:.0f}/s", flush=True)
+        rate = LOAD * highest
+        starting = warm_up(rate) if options.warm_up is None else options.warm_up
+        print(f"highest rate {highest:.0f}/s; now live at {rate:.0f}/s, the first {starting:.0f} s apart", flush=True)
         found = asyncio.run(
-            measure(broker.bootstrap_servers, dsn, LOAD * highest, options.seconds, options.window, models)
+            measure(broker.bootstrap_servers, dsn, rate, starting, options.seconds, options.window, models)
         )
     print(f"event to row {found['row_s']['p95']:.2f} s, event to alert {found['alert_s']['p95']:.1f} s (p95)")
     write(
@@ -212,8 +218,8 @@ def main() -> None:
             "machine": about,
             "encoder": describe(encoder),
             "highest_per_s": highest,
-            "rate_per_s": LOAD * highest,
-            "seconds": options.seconds,
+            "rate_per_s": rate,
+            "seconds": starting + options.seconds,
             "window_s": options.window,
             "lateness_s": LATENESS,
             "definition": {

@@ -50,6 +50,6 @@ def test_every_text_of_a_workload_is_new() -> None:
 
 def test_an_application_recovers_between_two_incidents() -> None:
     for application in APPLICATIONS:
-        own = [one for one in incidents(600, 20) if one.application == application]
+        own = [one for one in incidents(100, 600, 20) if one.application == application]
         assert len(own) > 5
         assert all(later.start - one.start - one.seconds >= 20 for one, later in pairwise(own))
