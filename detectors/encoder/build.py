@@ -1,4 +1,4 @@
-"""Make the built models: export, quantise or distil, check against the original, put in place in one step."""
+"""Make the built models: quantise or distil, check against the original, put in place in one step."""
 
 from __future__ import annotations
 
@@ -79,20 +79,16 @@ def _there(models: Path, family: str, kind: str) -> Built | None:
 
 
 def _int8(source: Path, family: str, scratch: Path, say: Callable[[str], None]) -> None:
-    from inferwatch.detectors.encoder.export import export_int8, in_turn
+    from inferwatch.detectors.encoder.export import write_int8
     from inferwatch.detectors.encoder.onnx_int8 import OnnxInt8Encoder
     from inferwatch.detectors.encoder.sentence_transformer import SentenceTransformerEncoder
 
     folder = place(scratch, family, INT8)
     folder.mkdir()
-    between = scratch / "between"
-    between.mkdir()
-    say(f"{INT8}: exporting, fusing and quantising {source}")
+    say(f"{INT8}: quantising {source}")
     file = folder / FILES[INT8]
-    dim = export_int8(source, file, between)
-    # Of what computes the vectors, not of how its texts are handed to it: references stay good.
+    dim = write_int8(source, file)
     revision = f"int8-{hashlib.sha256(f'{family} {hash_of(file)} {POOLING}'.encode()).hexdigest()[:16]}"
-    in_turn(file)
     _write(
         folder,
         Manifest(

@@ -16,7 +16,7 @@ from inferwatch.schemas.errors import Misconfigured
 INT8, STATIC = "onnx-int8", "static"
 FILES = {INT8: "model.onnx", STATIC: "tokens.npz"}
 """Kind of built model -> the file that holds it."""
-RECIPES = {INT8: 3, STATIC: 1}
+RECIPES = {INT8: 4, STATIC: 1}
 """Raised when the steps that make a model change; models of another recipe are built again."""
 TEXTS, MEANS = "texts", "means"
 """What the int8 model takes and gives: (n, tokens) int64 ids of texts of one length, (n, dim) float32 means."""

@@ -76,6 +76,8 @@ class OnnxInt8Encoder(Backend):
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         # A thread that waits for work must not burn the core that Kafka's loop needs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # The graph is written as it is fast: the optimisations put operators together that are slower than their parts.
+        options.graph_optimization_level = _ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.log_severity_level = 3
         try:
             return _ort.InferenceSession(str(self.built.file), options, providers=["CPUExecutionProvider"])
