@@ -67,7 +67,8 @@ def moments(kernel: npt.NDArray[Any]) -> Moments:
         square=float(square),
         mixed=float((squares.sum(axis=1) @ (diagonal - diagonal.mean())) / pairs),
         cube=float((squares * centred).sum() / pairs),
-        cycle=float(((centred @ centred) * centred).sum() / (pairs * (n - 2))),
+        # Symmetric, so this is its square, for half the products.
+        cycle=float(((centred @ centred.T) * centred).sum() / (pairs * (n - 2))),
     )
 
 

@@ -102,7 +102,7 @@ def exact_p_values(pairs: Sequence[tuple[F64, F64]]) -> list[float]:
     ``beyond[i]`` is the chance that a path has been too far out by now, given that i of the numbers so far are the
     smaller side's. All terms are positive, so that small p-values are as exact as large ones. Takes O((n + m) width)
     steps, where width is the part of [0, n] that is not too far out. Pairs go through it together: a step is so short
-    that its overhead is nearly all of it: 26 ms for one pair of 500 and 5,000, 47 ms for ten, 120 ms for sixty.
+    that its overhead is nearly all of it: 20 ms for one pair of 500 and 5,000, 44 ms for ten, 133 ms for sixty.
 
     References:
         Schröer and Trenkler 1995, Exact and randomization distributions of Kolmogorov-Smirnov tests for two or three
@@ -147,24 +147,29 @@ def _together(walks: Sequence[_Walk]) -> list[float]:
     """Return the p-value of each walk, shortest walks first."""
     steps = [len(walk.left) for walk in walks]
     most, last = max(walk.few for walk in walks), steps[-1]
-    left, right = np.full((last, len(walks)), most + 1), np.ones((last, len(walks)), np.int64)
+    # A cell more at both ends: what lies beside the open cells of a step is too far out for the next one.
+    width = most + 3
+    firsts, lasts = np.full(last + 1, most + 1), np.ones(last + 1, np.int64)
+    beside = np.zeros((last, 2, len(walks)), np.int64)
     for row, walk in enumerate(walks):
-        left[: steps[row], row], right[: steps[row], row] = walk.left, walk.right
-    left, right = left[:, :, None], right[:, :, None]
+        beside[: steps[row], :, row] = row * width + np.stack([walk.left - 1, walk.right + 1], axis=1)
+        firsts[1 : steps[row] + 1] = np.minimum(firsts[1 : steps[row] + 1], walk.left)
+        lasts[1 : steps[row] + 1] = np.maximum(lasts[1 : steps[row] + 1], walk.right)
+    firsts[0] = 1
     # A step moves what was open before it, and one cell more on the right.
-    firsts, lasts = [1, *left.min(axis=1)[:, 0].tolist()], [1, *right.max(axis=1)[:, 0].tolist()]
-    beyond = np.ones((len(walks), most + 2))  # one cell more on the left, so that cell i - 1 exists
+    spans = zip(firsts.tolist(), np.minimum(lasts + 2, most + 2).tolist(), beside.reshape(last, -1), strict=False)
+    beyond = np.ones((len(walks), width))
     beyond[:, 1] = 0.0
-    cells = np.arange(most + 2)
-    places = cells - 1.0
+    flat = beyond.reshape(-1)
+    places = np.arange(width) - 1.0
     found = [1.0] * len(walks)
     done = 0
-    for step in range(1, last + 1):
-        first, end = firsts[step - 1], min(lasts[step - 1] + 1, most + 1) + 1
+    for step, (first, end, outside) in enumerate(spans, start=1):
         here = beyond[done:, first:end]
-        here += (beyond[done:, first - 1 : end - 1] - here) * (places[first:end] / step)
-        moved = cells[first:end]
-        np.copyto(here, 1.0, where=(moved < left[step - 1, done:]) | (moved > right[step - 1, done:]))
+        gained = beyond[done:, first - 1 : end - 1] - here
+        gained *= places[first:end] / step
+        here += gained
+        flat[outside] = 1.0
         while done < len(walks) and steps[done] == step:
             found[done] = float(min(1.0, max(LEAST, beyond[done, walks[done].few + 1])))
             done += 1

@@ -36,7 +36,8 @@ class Sums:
     @classmethod
     def of(cls, rows: F64) -> Sums:
         origin = rows.mean(axis=0)
-        return cls(len(rows), origin, np.zeros_like(origin), (rows - origin).T @ (rows - origin))
+        apart = rows - origin
+        return cls(len(rows), origin, np.zeros_like(origin), apart.T @ apart)  # of one array: half the products
 
     def without(self, rows: F64) -> Sums:
         """Return the sums without some of the rows: a fold costs its own rows, not all the others."""
