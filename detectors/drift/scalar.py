@@ -150,14 +150,15 @@ def _together(walks: Sequence[_Walk]) -> list[float]:
     # A cell more at both ends: what lies beside the open cells of a step is too far out for the next one.
     width = most + 3
     firsts, lasts = np.full(last + 1, most + 1), np.ones(last + 1, np.int64)
-    beside = np.zeros((last, 2, len(walks)), np.int64)
+    beside = np.zeros((last, 2, len(walks)), np.int64)  # of a walk that is over: cell 0, which is always too far out
     for row, walk in enumerate(walks):
         beside[: steps[row], :, row] = row * width + np.stack([walk.left - 1, walk.right + 1], axis=1)
         firsts[1 : steps[row] + 1] = np.minimum(firsts[1 : steps[row] + 1], walk.left)
         lasts[1 : steps[row] + 1] = np.maximum(lasts[1 : steps[row] + 1], walk.right)
     firsts[0] = 1
     # A step moves what was open before it, and one cell more on the right.
-    spans = zip(firsts.tolist(), np.minimum(lasts + 2, most + 2).tolist(), beside.reshape(last, -1), strict=False)
+    ends = np.minimum(lasts + 2, most + 2)
+    spans = zip(firsts[:last].tolist(), ends[:last].tolist(), beside.reshape(last, -1), strict=True)
     beyond = np.ones((len(walks), width))
     beyond[:, 1] = 0.0
     flat = beyond.reshape(-1)

@@ -88,7 +88,8 @@ def _int8(source: Path, family: str, scratch: Path, say: Callable[[str], None]) 
     say(f"{INT8}: quantising {source}")
     file = folder / FILES[INT8]
     dim = write_int8(source, file)
-    revision = f"int8-{hashlib.sha256(f'{family} {hash_of(file)} {POOLING}'.encode()).hexdigest()[:16]}"
+    sha256 = hash_of(file)
+    revision = f"int8-{hashlib.sha256(f'{family} {sha256} {POOLING}'.encode()).hexdigest()[:16]}"
     _write(
         folder,
         Manifest(
@@ -97,7 +98,7 @@ def _int8(source: Path, family: str, scratch: Path, say: Callable[[str], None]) 
             family=family,
             revision=revision,
             dim=dim,
-            sha256=hash_of(file),
+            sha256=sha256,
             made_with=_versions(),
         ),
     )
