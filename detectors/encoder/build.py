@@ -1,12 +1,16 @@
-"""Make the built models: quantise or distil, check against the original, put in place in one step."""
+"""Make the built models: quantise or distil, check against the original, put in place in one step.
+
+As a program, ``python -m inferwatch.detectors.encoder.build MODEL FOLDER``, it makes the int8 model.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib.metadata import version
 from pathlib import Path
 
@@ -35,9 +39,14 @@ _LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime", "numpy")
 
 
 def build_models(
-    models: Path, *, model: str = BUNDLED, again: bool = False, say: Callable[[str], None] = lambda _: None
+    models: Path,
+    *,
+    model: str = BUNDLED,
+    kinds: Collection[str] = (INT8, STATIC),
+    again: bool = False,
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[Built]:
-    """Build every kind of model that is not there yet from ``model``; return them all.
+    """Build of ``kinds`` every model that is not there yet from ``model``; return them all.
 
     A kind is finished beside its place and moved there whole: a worker never sees half a model, and a build that is
     stopped leaves the old one.
@@ -45,6 +54,7 @@ def build_models(
     Args:
         models: the folder of built models, made where it is missing.
         model: ``bundled`` or a sentence-transformers folder.
+        kinds: of ``built.FILES``.
         again: build also what is there.
         say: told each step.
 
@@ -53,8 +63,9 @@ def build_models(
     """
     source = model_folder(model)
     family = family_of(source)
+    makers = {INT8: _int8, STATIC: _static}
     found = []
-    for kind, make in ((INT8, _int8), (STATIC, _static)):
+    for kind in kinds:
         if not again and (there := _there(models, family, kind)):
             say(f"{kind}: already built, {there.revision}")
             found.append(there)
@@ -62,7 +73,7 @@ def build_models(
         try:
             models.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=models, prefix=".building-") as scratch:
-                make(source, family, Path(scratch), say)
+                makers[kind](source, family, Path(scratch), say)
                 _move(place(Path(scratch), family, kind), place(models, family, kind))
         except OSError as error:
             raise Misconfigured(f"{models} cannot be written: {error}; set encoder.models_dir") from error
@@ -165,3 +176,10 @@ def _move(made: Path, target: Path) -> None:
                 raise
             os.rename(target, aside)
             shutil.rmtree(aside)
+
+
+if __name__ == "__main__":
+    try:
+        build_models(Path(sys.argv[2]), model=sys.argv[1], kinds=(INT8,))
+    except Misconfigured as error:
+        sys.exit(str(error))

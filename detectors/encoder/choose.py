@@ -38,9 +38,10 @@ def choose(settings: EncoderSettings, prefer: str | None = None) -> Chosen:
     """Return the encoder that ``settings`` name, or with ``auto`` the best one that runs here.
 
     ``auto`` keeps the backend whose revision is ``prefer`` where it can run, because vectors of two revisions cannot be
-    compared. Else it takes the int8 model, where that is built and computes on this processor what it computed where it
-    was built, unless torch is a quarter faster: an int8 vector does not depend on what is encoded beside it, so that
-    the same log gives the same windows to the last digit. It never takes the static tier, which is another trade.
+    compared. Else it takes the int8 model, building it where it is missing, if that computes on this processor what it
+    computed where it was built and torch is not a quarter faster: an int8 vector does not depend on what is encoded
+    beside it, so that the same log gives the same windows to the last digit. It never takes the static tier, which is
+    another trade.
 
     Args:
         settings: the encoder's part of the configuration.
@@ -51,17 +52,14 @@ def choose(settings: EncoderSettings, prefer: str | None = None) -> Chosen:
     """
     if settings.backend != "auto":
         return Chosen(_MAKE[settings.backend](settings), "configured")
-    source = model_folder(settings.model)
-    models = models_folder(settings.models_dir)
-    try:
-        built = Built.load(models, family_of(source), INT8)
-    except Misconfigured as error:
-        return Chosen(_torch(settings), f"no int8 model: {error}")
-    if prefer == f"{built.manifest.family}-{POOLING}":
+    family = family_of(model_folder(settings.model))
+    if prefer == f"{family}-{POOLING}":
         return Chosen(
             _torch(settings),
             f"drift references are of {prefer}; to change, set encoder.backend: {INT8} and make new ones",
         )
+    if why := _need_int8(settings, family):
+        return Chosen(_torch(settings), f"no int8 model: {why}")
     try:
         quick = _int8(settings)
     except Misconfigured as error:
@@ -79,13 +77,11 @@ def torch_rate(settings: EncoderSettings) -> float:
     It is measured in a process of its own. In this one torch would stay, some 500 MiB, although it is hardly ever what
     is taken.
     """
-    command = [sys.executable, "-m", "inferwatch.detectors.encoder.choose", settings.model_dump_json()]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode:
-        why = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
-        logger.warning("torch cannot be measured: %s", why[0])
+    said, why = _apart("inferwatch.detectors.encoder.choose", settings.model_dump_json())
+    if why:
+        logger.warning("torch cannot be measured: %s", why)
         return 0.0
-    return float(done.stdout.split()[-1])
+    return float(said.split()[-1])
 
 
 def short_rate(encoder: Backend, seconds: float = _SECONDS) -> float:
@@ -102,6 +98,27 @@ def short_rate(encoder: Backend, seconds: float = _SECONDS) -> float:
             done += len(texts)
         best = max(best, done / taken)
     return best
+
+
+def _need_int8(settings: EncoderSettings, family: str) -> str:
+    """Build the int8 model unless it is there, in a process of its own; return why it is not there then, or nothing."""
+    models = models_folder(settings.models_dir)
+    try:
+        Built.load(models, family, INT8)
+        return ""
+    except Misconfigured as error:
+        logger.info("encoder: building the int8 model now, once, which takes some ten seconds (%s)", error)
+    _, why = _apart("inferwatch.detectors.encoder.build", settings.model, str(models))
+    return why
+
+
+def _apart(module: str, *arguments: str) -> tuple[str, str]:
+    """Run a module in a process of its own; return what it printed, and the last line of its complaint if it failed."""
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if not done.returncode:
+        return done.stdout, ""
+    return done.stdout, (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
 
 
 def _torch(settings: EncoderSettings) -> Backend:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def models() -> None:
     """Build the faster encoders from `encoder.model`, and list what is built.
 
-    They go to `encoder.models_dir`, by default a folder of the user's cache. `encoder.backend: auto` takes the int8
-    model from the next start on, where it is faster and no drift reference was made with another encoder.
+    They go to `encoder.models_dir`, by default a folder of the user's cache. With `encoder.backend: auto` a start
+    builds the int8 model itself where it is missing, unless there are drift references of torch.
     """
 
 
@@ -26,7 +26,7 @@ def models() -> None:
 @click.option("--again", is_flag=True, help="Build also what is there.")
 @pass_settings
 def build(settings: Settings, again: bool) -> None:
-    """Export, quantise and distil; about a minute, 1 GB of memory. What is there already is left."""
+    """Quantise and distil; some twenty seconds, 1 GB of memory. What is there already is left."""
     from inferwatch.detectors.encoder.build import build_models
     from inferwatch.detectors.encoder.built import models_folder
 

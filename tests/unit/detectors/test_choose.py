@@ -31,10 +31,25 @@ def chosen(models: Path, prefer: str | None = None, backend: str = "auto") -> Ch
     return choose.choose(EncoderSettings.model_validate({"backend": backend, "models_dir": str(models)}), prefer)
 
 
-def test_without_a_built_model_it_is_torch_and_the_reason_says_how_to_have_more(tmp_path: Path) -> None:
-    found = chosen(tmp_path)
+@pytest.fixture
+def alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both backends are as fast."""
+    monkeypatch.setattr(choose, "short_rate", lambda encoder: 100)
+    monkeypatch.setattr(choose, "torch_rate", lambda settings: 100)
+
+
+def test_where_it_cannot_be_built_it_is_torch_and_the_reason_says_why(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    found = chosen(tmp_path / "file" / "models")
     assert found.encoder.backend == "torch"
-    assert "run `inferwatch models build`" in found.reason
+    assert "no int8 model" in found.reason
+    assert "file/models cannot be written" in found.reason
+
+
+def test_with_references_of_torch_nothing_is_built(tmp_path: Path) -> None:
+    held = chosen(tmp_path, backend="torch").encoder.revision
+    assert chosen(tmp_path / "models", held).encoder.revision == held
+    assert not (tmp_path / "models").exists()
 
 
 def test_the_faster_one_is_taken_and_never_the_static_tier(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,18 +71,26 @@ def test_of_backends_about_as_fast_the_one_whose_vectors_are_a_function_of_the_t
     assert chosen(models).encoder.backend == "onnx-int8"
 
 
-def test_rates_are_measured_and_torch_does_not_stay_in_a_process_that_does_not_take_it(models: Path) -> None:
+@pytest.mark.usefixtures("alike")
+def test_a_missing_model_is_built_once_and_torch_does_not_stay_in_a_process_that_does_not_take_it(
+    tmp_path: Path,
+) -> None:
     program = f"""
 import sys
 from inferwatch.detectors.encoder import choose
 from inferwatch.schemas.settings import EncoderSettings
 choose.MARGIN = 1000.0
-found = choose.choose(EncoderSettings(models_dir={str(models)!r}))
+found = choose.choose(EncoderSettings(models_dir={str(tmp_path)!r}))
 assert found.encoder.backend == "onnx-int8", found
 assert min(found.rates.values()) > 5, found
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+    made = place(tmp_path, FAMILY, INT8) / FILES[INT8]
+    before = made.stat().st_mtime_ns
+    assert chosen(tmp_path).encoder.backend == "onnx-int8"
+    assert made.stat().st_mtime_ns == before
+    assert [folder.name for folder in tmp_path.iterdir()] == [made.parent.name]
 
 
 def test_where_torch_cannot_even_be_measured_the_other_is_taken(
@@ -96,12 +119,26 @@ def test_a_configured_backend_that_is_not_built_is_refused_with_the_remedy(tmp_p
 
 
 @pytest.mark.parametrize("kind", [INT8, STATIC])
-def test_a_damaged_model_is_refused_and_not_chosen(models: Path, kind: str) -> None:
+def test_a_damaged_model_is_refused(models: Path, kind: str) -> None:
     file = place(models, FAMILY, kind) / FILES[kind]
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(Misconfigured, match="not the file that was built"):
         chosen(models, backend=kind)
-    assert kind == STATIC or chosen(models).encoder.backend == "torch"
+
+
+@pytest.mark.usefixtures("alike")
+def test_a_damaged_model_is_built_again_by_whom_no_backend_is_named(
+    models: Path, built_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build_apart(module: str, *arguments: str) -> tuple[str, str]:
+        assert (module, arguments) == (build.__name__, ("bundled", str(models)))
+        shutil.copytree(built_models, models, dirs_exist_ok=True)
+        return "", ""
+
+    monkeypatch.setattr(choose, "_apart", build_apart)
+    file = place(models, FAMILY, INT8) / FILES[INT8]
+    file.write_bytes(file.read_bytes()[:-1])
+    assert chosen(models).encoder.backend == "onnx-int8"
 
 
 def test_a_model_of_another_recipe_or_without_sense_is_refused(models: Path) -> None:

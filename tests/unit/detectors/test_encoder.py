@@ -159,9 +159,9 @@ def test_a_text_that_could_not_be_encoded_is_tried_again_by_the_next_call() -> N
 
 
 def test_settings_decide_model_and_cache() -> None:
-    cached = load_encoder(EncoderSettings(cache_texts=7))
+    cached = load_encoder(EncoderSettings(backend="torch", cache_texts=7))
     assert isinstance(cached, CachedEncoder)
     assert cached.capacity == 7
-    assert isinstance(load_encoder(EncoderSettings(cache_texts=0)), SentenceTransformerEncoder)
+    assert isinstance(load_encoder(EncoderSettings(backend="torch", cache_texts=0)), SentenceTransformerEncoder)
     with pytest.raises(Misconfigured, match="/nowhere"):
         load_encoder(EncoderSettings(model="/nowhere"))
