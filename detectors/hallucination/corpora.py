@@ -20,6 +20,7 @@ SEED = 20261123
 SUPPORT_PAIRS = Path(__file__).with_name("support_pairs.json")
 # BEGIN and memnet are both Wizard of Wikipedia and share passages: neither may teach what the other tests.
 TWINS = {"begin": frozenset({"begin", "memnet"}), "memnet": frozenset({"begin", "memnet"})}
+FOLDS = 5
 _CALIBRATION_SHARE = 0.3
 
 
@@ -81,8 +82,16 @@ def widen(examples: Examples, family: str, *, every_kind: bool = True) -> Exampl
 
 def for_calibration(item: Item) -> bool:
     """Return whether an item is kept from the fit to calibrate on: three in ten contexts, by hash."""
-    digest = hashlib.sha256("\0".join(item.contexts).encode("utf-8", "surrogatepass")).digest()
-    return digest[0] / 256 < _CALIBRATION_SHARE
+    return _hash_of_contexts(item)[0] / 256 < _CALIBRATION_SHARE
+
+
+def fold_of(item: Item, purpose: str) -> int:
+    """Return which of ``FOLDS`` parts an item is in, one with all that share its contexts; ``purpose`` seeds it."""
+    return hashlib.sha256(purpose.encode() + _hash_of_contexts(item)).digest()[0] % FOLDS
+
+
+def _hash_of_contexts(item: Item) -> bytes:
+    return hashlib.sha256("\0".join(item.contexts).encode("utf-8", "surrogatepass")).digest()
 
 
 def _examples(rows: Iterator[tuple[Item, bool]]) -> Examples:

@@ -35,7 +35,7 @@ class Hallucination(Detector):
     """
 
     name: ClassVar[str] = "hallucination"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     reads: ClassVar[frozenset[Field]] = frozenset({Field.INPUT, Field.OUTPUT, Field.CONTEXTS, Field.SAMPLES})
     emits: ClassVar[Mapping[str, float]] = {"hallucination": 0.6}
 

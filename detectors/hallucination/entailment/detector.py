@@ -71,7 +71,7 @@ class Entailment(Detector):
             for claim, vector in zip(reading.claims, claims, strict=True)
         ]
         logits = np.array([logit for logit, _ in found], np.float32)
-        values = self._calibration(self._cheap(grounding.features), logits)
+        values = self._calibration(self._cheap.regression(grounding.features), logits)
         worst = sorted(np.flatnonzero(values >= _SHOWN).tolist(), key=lambda place: -values[place])[:_MOST_SHOWN]
         return float(values.max()), tuple(
             Evidence(

@@ -95,7 +95,7 @@ def teachers(found: Mapping[str, Claims], left_out: str) -> list[Claims]:
 def _cheap(name: str, examples: Examples, data: Path, work: Path, encoder: Encoder) -> F32:
     fit_without(data, name, work)
     model = GroundingModel.load(work / f"hallucination-without-{name}.json")
-    return model(claims_of(examples, encoder).features)
+    return model.regression(claims_of(examples, encoder).features)
 
 
 def _area(own: Claims, values: F32) -> float:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from inferwatch.detectors.evaluation.bootstrap import bootstrap
 from inferwatch.detectors.evaluation.quality import quality
 from inferwatch.detectors.evaluation.ranking import F64, Ranked
-from inferwatch.detectors.hallucination.corpora import Examples, families
+from inferwatch.detectors.hallucination.corpora import families
 from inferwatch.detectors.hallucination.entailment import train
 from inferwatch.detectors.hallucination.entailment.calibration import Calibration, Claims, worst
 from inferwatch.detectors.hallucination.entailment.detector import SCORE, Entailment
@@ -26,7 +26,7 @@ from inferwatch.detectors.hallucination.entailment.fit import UNITS
 from tests.bench.machine import machine, write
 from tests.bench.quality import sets
 from tests.bench.quality.arguments import arguments, plain
-from tests.bench.quality.grounding import SUMMEDITS, Set, summedits
+from tests.bench.quality.grounding import SUMMEDITS, Set, contexts_of, summedits
 from tests.bench.quality.recalibrated import recalibrated
 from tests.bench.quality.results import BOTH, CROSS, FEATURES, WRITTEN_HERE
 
@@ -36,7 +36,7 @@ def main() -> None:
     about = machine()
     data = sets.need(options.data)
     judged = train.judged(data, options.work / "entailment", options.public)
-    groups = {name: _groups(examples) for name, examples in families(data).items()}
+    groups = {name: contexts_of(examples.items) for name, examples in families(data).items()}
     found, chosen, beside = {}, {}, {}
     for unit, names in UNITS.items():
         if unit:
@@ -77,13 +77,6 @@ def _set(judged: Claims, meet: Calibration, groups: npt.NDArray[np.int64]) -> Se
         1.0,
         Entailment.emits[SCORE],
     )
-
-
-def _groups(examples: Examples) -> npt.NDArray[np.int64]:
-    """Return the number of the contexts of each answer."""
-    items = examples.items
-    known = {contexts: place for place, contexts in enumerate(dict.fromkeys(item.contexts for item in items))}
-    return np.array([known[item.contexts] for item in items], np.int64)
 
 
 def _measured(one: Set, draws: int) -> dict[str, Any]:

@@ -12,18 +12,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferwatch.detectors.base import F32, Encoder, Item
+from inferwatch.detectors.base import F32, Detector, Encoder, Item
 from inferwatch.detectors.evaluation.bootstrap import bootstrap
 from inferwatch.detectors.evaluation.quality import quality
 from inferwatch.detectors.evaluation.ranking import F64, Labels, Ranked
 from inferwatch.detectors.evaluation.thresholds import operating
-from inferwatch.detectors.hallucination.fit import families, fit_without
+from inferwatch.detectors.hallucination.corpora import FOLDS
+from inferwatch.detectors.hallucination.fit import (
+    Examples,
+    answer_weights,
+    families,
+    fit_without,
+    fit_without_contexts,
+    in_part,
+)
 from tests.bench.encoding import describe
 from tests.bench.machine import machine, write
 from tests.bench.quality import scoring, sets
 from tests.bench.quality.arguments import arguments, plain
 from tests.bench.quality.recalibrated import recalibrated
-from tests.bench.quality.results import OWN
+from tests.bench.quality.results import OWN, WRITTEN_HERE
 from tests.bench.quality.training_free import training_free
 
 SUMMEDITS = "summedits"
@@ -46,13 +54,14 @@ def main() -> None:
     about = machine()
     data, work = sets.need(options.data), options.work / "grounding"
     encoder = scoring.encoder()
+    known = {name: _some(examples, options.rows) for name, examples in families(data).items()}
     found: dict[str, Set] = {}
-    for name, examples in families(data).items():
+    for name, examples in known.items():
         print(f"hallucination without {name}", flush=True)
-        rows = sets.some([item.output + "\0" + "\0".join(item.contexts) for item in examples.items], options.rows)
-        items = [examples.items[row] for row in rows]
-        said = scoring.score(fit_without(data, name, work), encoder, items, SCORE)
-        found[name] = _set(items, examples.labels[rows], said, encoder)
+        said = scoring.score(fit_without(data, name, work), encoder, examples.items, SCORE)
+        found[name] = _set(examples.items, examples.labels, said, encoder)
+    print("hallucination without a fifth of the contexts", flush=True)
+    parts = [fit_without_contexts(data, fold, work) for fold in range(FOLDS)]
     write(
         "grounding",
         {
@@ -61,17 +70,50 @@ def main() -> None:
             "rows": options.rows,
             "draws": options.draws,
             "families": {name: _measured(one, options.draws) for name, one in found.items()},
+            "within": within(
+                {name: own for name, own in known.items() if name not in WRITTEN_HERE}, parts, encoder, options.draws
+            ),
             "summedits": summedits({k: one for k, one in found.items() if k.startswith(SUMMEDITS)}, options.draws),
         },
         options.output,
     )
 
 
-def _set(items: Sequence[Item], labels: Labels, said: scoring.Said, encoder: Encoder) -> Set:
+def _some(examples: Examples, most: int) -> Examples:
+    rows = sets.some([item.output + "\0" + "\0".join(item.contexts) for item in examples.items], most)
+    return Examples(tuple(examples.items[row] for row in rows), examples.labels[rows])
+
+
+def within(known: Mapping[str, Examples], parts: Sequence[Detector], encoder: Encoder, draws: int) -> dict[str, Any]:
+    """Return what the recipe is worth on answers whose contexts it has not seen, of all families together.
+
+    Each answer is scored by the detector of ``parts`` that was fitted without it: once with the weights that the
+    probability is fitted to, once every answer counting the same.
+    """
+    labels = np.concatenate([own.labels for own in known.values()])
+    weights = np.concatenate([answer_weights(name, own.labels) for name, own in known.items()])
+    items = [item for own in known.values() for item in own.items]
+    values = np.empty(len(items), np.float32)
+    for fold, detector in enumerate(parts):
+        own = np.concatenate([in_part(examples, fold) for examples in known.values()])
+        values[own] = scoring.score(detector, encoder, [items[row] for row in np.flatnonzero(own)], SCORE).values
+    groups = contexts_of(items)
+    as_fitted = quality(labels, values, weights * len(weights) / weights.sum(), groups, draws=draws)
+    return {
+        "as_fitted": as_fitted.as_json(),
+        "each_answer": quality(labels, values, groups=groups, draws=draws).as_json(),
+    }
+
+
+def contexts_of(items: Sequence[Item]) -> npt.NDArray[np.int64]:
+    """Return (n,) the number of the contexts of each item."""
     known = {contexts: place for place, contexts in enumerate(dict.fromkeys(item.contexts for item in items))}
-    groups = np.array([known[item.contexts] for item in items], np.int64)
+    return np.array([known[item.contexts] for item in items], np.int64)
+
+
+def _set(items: Sequence[Item], labels: Labels, said: scoring.Said, encoder: Encoder) -> Set:
     scores = {OWN: said.values, **training_free(items, encoder)}
-    return Set(labels, groups, scores, said.coverage, said.threshold)
+    return Set(labels, contexts_of(items), scores, said.coverage, said.threshold)
 
 
 def _measured(one: Set, draws: int) -> dict[str, Any]:

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inferwatch.detectors.base import Encoder, Item
+from inferwatch.detectors.base import Batch, Encoder, Item, Scores
 from inferwatch.detectors.encoder.cache import CachedEncoder
 from inferwatch.detectors.encoder.sentence_transformer import SentenceTransformerEncoder
 from inferwatch.detectors.evaluation.calibration import calibration
+from inferwatch.detectors.hallucination.corpora import FOLDS, Examples
 from inferwatch.detectors.hallucination.detector import Hallucination
+from inferwatch.detectors.hallucination.fit import in_part
 from inferwatch.detectors.toxicity.detector import Toxicity
 from tests.bench.parts import summary
 from tests.bench.quality import report, scoring
@@ -20,7 +22,7 @@ from tests.bench.quality.__main__ import SUMMARY
 from tests.bench.quality.bias import bias
 from tests.bench.quality.cost import measure
 from tests.bench.quality.edits import judged as judged_edits
-from tests.bench.quality.grounding import SCORE, Set, _measured, _set, summedits
+from tests.bench.quality.grounding import SCORE, Set, _measured, _set, summedits, within
 from tests.bench.quality.recalibrated import recalibrated
 from tests.bench.quality.results import BOTH, FOLDER, OWN
 from tests.bench.quality.sets import Madlibs, _identity, hatecheck, need, some
@@ -65,6 +67,30 @@ def test_a_miniature_of_grounding(encoder: Encoder) -> None:
     assert list(found["methods"]) == [OWN, *NAMES]
     assert found["groups"] == 1
     assert all(method["auc"]["value"] == 1 for method in found["methods"].values())
+
+
+def test_each_answer_is_scored_by_who_was_fitted_without_it(encoder: Encoder) -> None:
+    class Says(Hallucination):
+        def __init__(self, value: float) -> None:
+            super().__init__()
+            self.value = value
+
+        def score(self, batch: Batch) -> tuple[Scores, ...]:
+            self.asked = tuple(batch.items)
+            n = len(batch.items)
+            return (Scores(SCORE, np.full(n, self.value, np.float32), ("",) * n, ((),) * n),)
+
+    items = tuple(Item(output=f"{HELD[0]} {n}", contexts=(f"{CONTEXT} {n // 2}",)) for n in range(40))
+    examples = Examples(items, np.arange(40) % 2 == 1)
+    parts = [Says(part / FOLDS) for part in range(FOLDS)]
+    found = within({"news": examples}, parts, encoder, 20)
+    assert sorted(map(repr, (item for part in parts for item in part.asked))) == sorted(map(repr, items))
+    for fold, part in enumerate(parts):
+        assert part.asked == tuple(items[row] for row in np.flatnonzero(in_part(examples, fold)))
+    # Half of each part are wrong, whatever its detector says.
+    shares = np.array([len(part.asked) for part in parts]) / 40
+    error = float(shares @ np.abs(np.arange(FOLDS) / FOLDS - 0.5))
+    assert found["each_answer"]["ece"]["value"] == pytest.approx(error, abs=1e-4)
 
 
 def test_scores_without_training(encoder: Encoder) -> None:
@@ -208,7 +234,8 @@ def test_a_page_of_a_miniature(encoder: Encoder, tmp_path: Path) -> None:
     said = scoring.score(Hallucination(), encoder, items, SCORE)
     one = _set(items, np.array([False, False, True, True]), said, encoder)
     domains = summedits({"summedits_news": one, "summedits_samsum": one}, 20)
-    grounding = about | {"families": {"news": _measured(one, 20)}, "summedits": domains}
+    unseen = within({"news": Examples(tuple(items), one.labels)}, [Hallucination()] * FOLDS, encoder, 20)
+    grounding = about | {"families": {"news": _measured(one, 20)}, "within": unseen, "summedits": domains}
     alternating = np.arange(8) % 2 == 1
     changed = judged_edits({"a": (alternating, alternating.astype(np.float32))}, 0.5, 20)
     edits = about | {"precision": 0.9, "kinds": {"number": changed}}
@@ -217,6 +244,7 @@ def test_a_page_of_a_miniature(encoder: Encoder, tmp_path: Path) -> None:
     text = report.page(found)
     assert "| **tweets** (6, 3 bad) | inferwatch | 1.000 [1.000, 1.000] |" in text
     assert "| **insults** (3, 3 bad) | inferwatch | - | - | - | - | - |" in text
+    assert "| as fitted | 1.000 [1.000, 1.000] |" in text
     assert "| QAFactEval (published) | 67.4 |  |  |" in text
     assert "| inferwatch | 3 | 0 | 0.00 % [0.00, 56.00] |" in text
     assert "| number | 4 | 1.000" in text

@@ -6,12 +6,14 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from inferwatch.detectors.base import Batch, Encoder, Item
-from inferwatch.detectors.hallucination.corpora import Examples, families, widen
-from inferwatch.detectors.hallucination.fit import fit_without
-from inferwatch.detectors.hallucination.grounding import known_of, read
+from inferwatch.detectors.base import F32, Batch, Encoder, Item
+from inferwatch.detectors.evaluation.calibration import calibration
+from inferwatch.detectors.hallucination.corpora import FOLDS, Examples, families, widen
+from inferwatch.detectors.hallucination.fit import Claims, fit_claims, fit_without, fit_without_contexts, in_part
+from inferwatch.detectors.hallucination.grounding import FEATURES, known_of, read
 from inferwatch.detectors.hallucination.mismatches import mismatches
 from inferwatch.detectors.hallucination.model import GroundingModel
 
@@ -71,6 +73,42 @@ def test_a_family_and_its_twin_are_left_out_and_the_weights_are_kept(
     before = kept.stat().st_mtime_ns
     fit_without(data, "begin", tmp_path)
     assert kept.stat().st_mtime_ns == before
+
+
+def test_each_answer_is_left_out_once_with_all_that_share_its_contexts(data: Path, tmp_path: Path) -> None:
+    for own in families(data).values():
+        parts = np.stack([in_part(own, fold) for fold in range(FOLDS)])
+        assert (parts.sum(axis=0) == 1).all()
+        assert len({(item.contexts, part) for item, part in zip(own.items, parts.argmax(axis=0), strict=True)}) == len(
+            {item.contexts for item in own.items}
+        )
+    fold = int(np.argmax([in_part(families(data)["begin"], fold).sum() for fold in range(FOLDS)]))
+    fit_without_contexts(data, fold, tmp_path)
+    (kept,) = tmp_path.glob("hallucination-without-contexts-*.json")
+    whole = GroundingModel.load(_fitted(data, "", tmp_path)).metadata["fitted_on"]
+    fitted = GroundingModel.load(kept).metadata["fitted_on"]
+    assert 0 < fitted["begin"] < whole["begin"]
+
+
+def test_the_probability_fits_answers_not_seen_where_no_logistic_curve_does() -> None:
+    """Half of the claims tell nothing, and of these three in ten are wrong; of the others all but a few."""
+    rng = np.random.default_rng(0)
+
+    def drawn(n: int) -> tuple[F32, Claims]:
+        features = np.zeros((n, len(FEATURES)), np.float32)
+        features[:, 0] = rng.random(n)
+        truth = np.where(features[:, 0] < 0.6, 0.3, 0.97)
+        labels = rng.random(n) < truth
+        folds = {purpose: rng.integers(0, FOLDS, n) for purpose in ("calibrating", "testing")}
+        return features, Claims(features, np.arange(n), labels, rng.random(n) < 0.3, np.zeros(n, np.bool_), folds)
+
+    _, taught = drawn(4000)
+    features, unseen = drawn(4000)
+    model = fit_claims({"begin": (taught, taught)}, "", "x")
+    even = np.where(unseen.labels, 0.5 / unseen.labels.sum(), 0.5 / (~unseen.labels).sum())
+    mapped, plain = (calibration(unseen.labels, one(features), even).error for one in (model, model.regression))
+    assert mapped < 0.05
+    assert plain > 2 * mapped
 
 
 def _fitted(data: Path, left_out: str, work: Path) -> Path:

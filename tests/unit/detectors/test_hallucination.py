@@ -16,6 +16,7 @@ from inferwatch.detectors.hallucination.fit import fit
 from inferwatch.detectors.hallucination.grounding import FEATURES, MAX_CONTEXT_SENTENCES, read
 from inferwatch.detectors.hallucination.lexicon import number_of, words_of
 from inferwatch.detectors.hallucination.model import GroundingModel
+from inferwatch.detectors.logistic import log_odds
 from inferwatch.schemas.errors import Misconfigured
 
 CONTEXT = ("Refunds are paid within 5 business days. Ask for one in the app under Orders. The fee is 1,200 yen.",)
@@ -172,11 +173,21 @@ def test_the_fit_finds_what_decides_and_gives_no_negative_weight() -> None:
     assert weights[0] == 0
 
 
+def test_the_map_takes_its_points_where_they_belong_with_lines_between_and_the_same_shift_beyond() -> None:
+    model = GroundingModel(np.eye(len(FEATURES), dtype=np.float32)[0] * 10, -5.0, {}, np.array([[-1, -2], [1, 0.5]]))
+    features = np.zeros((5, len(FEATURES)), np.float32)
+    features[:, 0] = [0.2, 0.4, 0.5, 0.6, 0.9]
+    np.testing.assert_allclose(log_odds(model.regression(features)), [-3, -1, 0, 1, 4], atol=1e-4)
+    np.testing.assert_allclose(log_odds(model(features)), [-4, -2, -0.75, 0.5, 3.5], atol=1e-4)
+
+
 def test_a_model_survives_the_file_and_a_broken_file_is_named(tmp_path: Path) -> None:
-    model = GroundingModel(np.arange(len(FEATURES), dtype=np.float32), -1.5, {"encoder_revision": "x"})
+    steps = np.array([[-1.0, -2.0], [1.0, 0.5]])
+    model = GroundingModel(np.arange(len(FEATURES), dtype=np.float32), -1.5, {"encoder_revision": "x"}, steps)
     model.save(tmp_path / "weights.json")
     again = GroundingModel.load(tmp_path / "weights.json")
     np.testing.assert_array_equal(again.weights, model.weights)
+    np.testing.assert_array_equal(again.calibration, steps)
     assert (again.bias, again.metadata) == (model.bias, model.metadata)
     (tmp_path / "weights.json").write_text("{}")
     with pytest.raises(Misconfigured, match=r"weights\.json is not a grounding model"):
