@@ -5,7 +5,8 @@ glibc keeps what is freed, in an arena for every few threads, and a worker seems
 Measured over half an hour of steady load: with glibc as it comes, arenas grew from 281 to 318 MiB although what was in
 use stayed at 255 MiB; with two arenas and a trim a minute they stay. A trim takes one to six milliseconds. Arrow comes
 with an allocator of its own, mimalloc, that kept 47 MiB after six minutes and 77 after thirty, of which 14 were in use.
-Elsewhere than on glibc all of this does nothing.
+Elsewhere than on glibc all of this does nothing. The embedded engine has jemalloc, which keeps what merges needed, more
+as the tables grow: 49 of 234 MiB after 60,000 rows; the store trims that (``ClickHouseStore.trim``).
 
 Python looks for cycles among all objects now and then, and stops every thread for it. Models and libraries are some
 600,000 objects: 0.27 s every ten seconds under load, measured, of which nothing is ever found. Among new objects it

@@ -125,7 +125,11 @@ async def run_worker(
             monitor.health.watch(name, partial(_signs, name, turns, parts.closer))
             task = asyncio.create_task(_every(pause, name, work, stop, turns, parts.telemetry))
             stack.push_async_callback(_finish, task)
-        trim = partial(asyncio.to_thread, memory.trim)
+
+        async def trim() -> None:
+            await asyncio.to_thread(memory.trim)
+            await asyncio.to_thread(parts.store.trim)
+
         trimming = asyncio.create_task(_every(memory.EVERY, "trimming", trim, stop, turns, parts.telemetry))
         stack.push_async_callback(_finish, trimming)
         stack.callback(stop.set)

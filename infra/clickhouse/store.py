@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from inferwatch.infra.clickhouse.connection import connect
 from inferwatch.infra.clickhouse.failures import failure
 from inferwatch.schemas.errors import Permanent, StoreUnavailable
 from inferwatch.schemas.settings import StoreSettings
+
+logger = logging.getLogger(__name__)
 
 SESSION: dict[str, Any] = {
     "session_timezone": "UTC",
@@ -41,6 +44,7 @@ class ClickHouseStore:
         # The server gives up before we do: what it still works on would only be asked again.
         seconds = max(1, int(settings.answer_timeout.total_seconds() * 0.8))
         self._session = {} if reading else SESSION | {"max_execution_time": seconds}
+        self._trims = settings.embedded
         self._idle: list[Client] = []
         self._lock = threading.Lock()
         self._closed = False
@@ -79,6 +83,20 @@ class ClickHouseStore:
                 # A statement that fails once its answer has begun (out of time, out of memory) ends it in the middle,
                 # over HTTP with the error's text behind it and status 200.
                 raise StoreUnavailable(f"cannot read the answer to a query: {error}") from error
+
+    def trim(self) -> None:
+        """Let the embedded engine give back what it keeps free; a server keeps house by itself.
+
+        Raises:
+            StoreUnavailable: the same call may succeed later.
+        """
+        if self._trims:
+            try:
+                with self._handle("trim") as client:
+                    client.command("SYSTEM JEMALLOC PURGE")
+            except Permanent as error:
+                self._trims = False
+                logger.info("memory that the embedded engine keeps free stays with it: %s", error)
 
     def close(self) -> None:
         """Close every handle; the embedded engine stops with its last one and frees its folder."""
