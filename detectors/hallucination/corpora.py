@@ -20,6 +20,8 @@ SEED = 20261123
 SUPPORT_PAIRS = Path(__file__).with_name("support_pairs.json")
 # BEGIN and memnet are both Wizard of Wikipedia and share passages: neither may teach what the other tests.
 TWINS = {"begin": frozenset({"begin", "memnet"}), "memnet": frozenset({"begin", "memnet"})}
+WRITTEN_HERE = "support"
+"""The family that this project wrote itself: taught, but no judge of anything."""
 FOLDS = 5
 _CALIBRATION_SHARE = 0.3
 

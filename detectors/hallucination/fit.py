@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,7 @@ from inferwatch.detectors.evaluation.quality import quality
 from inferwatch.detectors.hallucination.corpora import (
     FOLDS,
     SEED,
+    WRITTEN_HERE,
     Examples,
     families,
     fold_of,
@@ -48,7 +49,6 @@ _ROUNDS = 4
 # A family counts by what it teaches about answers to questions, not by how many rows or domains it happens to have.
 _FAMILY_WEIGHT = {"begin": 1.0, "memnet": 1.0, "support": 1.0, "anyscale": 0.5}
 _A_DOMAIN = 0.25
-_WRITTEN_HERE = "support"
 _CALIBRATING, _TESTING = "calibrating", "testing"
 _EDGE = 0.01
 """No few answers make it surer than that."""
@@ -94,12 +94,7 @@ def fit_without(folder: Path, left_out: str, work: Path) -> Hallucination:
     Raises:
         ValueError: there is no such family.
     """
-    kept = work / f"hallucination-without-{left_out or 'nothing'}.json"
-    if not kept.exists():
-        work.mkdir(parents=True, exist_ok=True)
-        encoder = _encoder()
-        fit_claims(_claims_of(folder), left_out, encoder.family).save(kept)
-    return Hallucination(GroundingModel.load(kept))
+    return _kept(work, left_out or "nothing", lambda: fit_claims(_claims_of(folder), left_out, _encoder().family))
 
 
 def fit_without_contexts(folder: Path, fold: int, work: Path) -> Hallucination:
@@ -110,10 +105,18 @@ def fit_without_contexts(folder: Path, fold: int, work: Path) -> Hallucination:
         fold: the part; ``in_part`` says what is in it.
         work: where weights are kept and found again.
     """
-    kept = work / f"hallucination-without-contexts-{fold}.json"
+
+    def fitted() -> GroundingModel:
+        return fit_claims(_outside(_claims_of(folder), _TESTING, fold), "", _encoder().family)
+
+    return _kept(work, f"contexts-{fold}", fitted)
+
+
+def _kept(work: Path, without: str, fitted: Callable[[], GroundingModel]) -> Hallucination:
+    kept = work / f"hallucination-without-{without}.json"
     if not kept.exists():
         work.mkdir(parents=True, exist_ok=True)
-        fit_claims(_outside(_claims_of(folder), _TESTING, fold), "", _encoder().family).save(kept)
+        fitted().save(kept)
     return Hallucination(GroundingModel.load(kept))
 
 
@@ -199,7 +202,7 @@ def _calibration(taught: Taught) -> npt.NDArray[np.float64]:
         model = _regression(_outside(taught, _CALIBRATING, fold))
         for name, (plain, _) in taught.items():
             own = plain.of(plain.folds[_CALIBRATING] == fold)
-            if name != _WRITTEN_HERE and len(own.labels):
+            if name != WRITTEN_HERE and len(own.labels):
                 said = model.regression(own.features)
                 values.append(said[decisive(own, said)])
                 labels.append(own.labels)

@@ -21,7 +21,7 @@ from inferwatch.detectors.base import F32, Encoder
 from inferwatch.detectors.encoder.folder import BUNDLED, model_folder
 from inferwatch.detectors.encoder.load import load_encoder
 from inferwatch.detectors.evaluation.ranking import Ranked
-from inferwatch.detectors.hallucination.corpora import Examples, families
+from inferwatch.detectors.hallucination.corpora import WRITTEN_HERE, Examples, families
 from inferwatch.detectors.hallucination.entailment.calibration import PACKAGED as CALIBRATION
 from inferwatch.detectors.hallucination.entailment.calibration import Calibration, Claims, worst
 from inferwatch.detectors.hallucination.entailment.fit import UNITS, Place, fit
@@ -31,8 +31,6 @@ from inferwatch.detectors.hallucination.fit import claims_of, fit_without
 from inferwatch.detectors.hallucination.model import GroundingModel
 from inferwatch.schemas.settings import EncoderSettings
 
-WRITTEN_HERE = "support"
-"""The family that this project wrote itself, which decides nothing."""
 Judged = Mapping[str, Mapping[str, Claims]]
 """The claims of each family as networks taught without it judge them, by START/CANDIDATE and family."""
 

@@ -91,7 +91,7 @@ def test_each_answer_is_left_out_once_with_all_that_share_its_contexts(data: Pat
 
 
 def test_the_probability_fits_answers_not_seen_where_no_logistic_curve_does() -> None:
-    """Half of the claims tell nothing, and of these three in ten are wrong; of the others all but a few."""
+    """Six in ten claims tell nothing, and of these three in ten are wrong; of the others all but a few."""
     rng = np.random.default_rng(0)
 
     def drawn(n: int) -> tuple[F32, Claims]:
