@@ -11,7 +11,6 @@ from threading import local
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from inferwatch.detectors.base import Encoded
 from inferwatch.detectors.encoder import samples
@@ -19,9 +18,9 @@ from inferwatch.detectors.encoder.backend import Backend
 from inferwatch.detectors.encoder.built import INT8, TEXTS, Built
 from inferwatch.detectors.encoder.chunks import Chunker
 from inferwatch.detectors.encoder.folder import family_of, longest_sequence
+from inferwatch.detectors.encoder.onnx_session import one_thread_session
 from inferwatch.schemas.errors import Misconfigured
 
-_ort: Any = onnxruntime  # it exports its names by other means than mypy knows
 _SAME = 0.9995
 _RUN_TOKENS = 512
 """Most tokens of a run of several texts: some thirty milliseconds."""
@@ -72,15 +71,8 @@ class OnnxInt8Encoder(Backend):
         )
 
     def _load(self) -> Any:
-        options = _ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        # A thread that waits for work must not burn the core that Kafka's loop needs.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # The graph is written as it is fast: the optimisations put operators together that are slower than their parts.
-        options.graph_optimization_level = _ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.log_severity_level = 3
         try:
-            return _ort.InferenceSession(str(self.built.file), options, providers=["CPUExecutionProvider"])
+            return one_thread_session(str(self.built.file))
         except Exception as error:  # ONNX Runtime's errors have no common base
             raise Misconfigured(f"{self.built.file} cannot be loaded: {error}; build it again") from error
 
