@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from inferwatch.detectors.hallucination.entailment.network import MOST_CLAIM_TOKENS, MOST_TOKENS
+from inferwatch.detectors.hallucination.entailment.reader import MOST_CLAIM_TOKENS, MOST_TOKENS
 from inferwatch.detectors.hallucination.entailment.tokens import Tokens
 
 _START, _END = 101, 102

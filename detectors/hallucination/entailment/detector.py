@@ -10,7 +10,7 @@ import numpy as np
 from inferwatch.detectors.base import F32, Batch, Detector, Field, Item, Scores
 from inferwatch.detectors.hallucination.detector import ground_all
 from inferwatch.detectors.hallucination.entailment.calibration import Calibration
-from inferwatch.detectors.hallucination.entailment.network import CrossEncoder
+from inferwatch.detectors.hallucination.entailment.cross_encoder import CrossEncoder
 from inferwatch.detectors.hallucination.entailment.premise import premises
 from inferwatch.detectors.hallucination.grounding import Grounding, read
 from inferwatch.detectors.hallucination.model import GroundingModel
@@ -30,7 +30,7 @@ class Entailment(Detector):
     over 0.5 with its offsets, the reasons of ``hallucination``, and the word that the cross-encoder holds for the
     least supported.
 
-    A claim costs one or two runs of a transformer of six layers: give it a budget (docs/sampling.md) with
+    A claim costs one or two runs of a transformer of six layers, in int8: give it a budget (docs/sampling.md) with
     ``hallucination`` as guide. Abstains with ``no output``, ``no contexts``, or ``no claims``. MODEL_CARD.md says what
     it does not see.
 
@@ -39,13 +39,13 @@ class Entailment(Detector):
     """
 
     name: ClassVar[str] = "entailment"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     reads: ClassVar[frozenset[Field]] = frozenset({Field.INPUT, Field.OUTPUT, Field.CONTEXTS})
     emits: ClassVar[Mapping[str, float]] = {SCORE: 0.6}
 
-    def __init__(self) -> None:
+    def __init__(self, cross: CrossEncoder | None = None) -> None:
         self._cheap = GroundingModel.load()
-        self._cross = CrossEncoder.load()
+        self._cross = cross or CrossEncoder.load()
         self._calibration = Calibration.load()
         self.families = frozenset({str(self._cheap.metadata["encoder_revision"])})
 

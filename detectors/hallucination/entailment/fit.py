@@ -6,7 +6,7 @@ PAIRS is what prepare.py wrote. Step 1 learns from pairs in which no family is, 
 there step 2 goes on with the families, by each of ``RECIPES``, once for each of ``UNITS`` left out and once for none;
 the means of the weights so found are candidates too. OUT gets ``judged.npz``, the log odds of the claims left out by
 START/CANDIDATE/WINDOW/FAMILY, and for each candidate ``START-CANDIDATE.npz``, what training with all families changed
-(see ``network.differences``). Nothing is chosen here. Seeded; bfloat16 sums differ from machine to machine.
+(see ``differences.py``). Nothing is chosen here. Seeded; bfloat16 sums differ from machine to machine.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from inferwatch.detectors.encoder.folder import BUNDLED, model_folder
 from inferwatch.detectors.hallucination.entailment.bank import Bank
+from inferwatch.detectors.hallucination.entailment.differences import F32, differences, restored
 from inferwatch.detectors.hallucination.entailment.learning import judge, train
-from inferwatch.detectors.hallucination.entailment.network import Network, differences, restored
+from inferwatch.detectors.hallucination.entailment.network import Network
 from inferwatch.detectors.hallucination.entailment.tokens import WINDOWS
 
 UNITS: Mapping[str, tuple[str, ...]] = {
@@ -44,7 +44,6 @@ UNITS: Mapping[str, tuple[str, ...]] = {
 """What is left out together, nothing first; BEGIN and memnet share passages."""
 STARTS = {"nli": ("made", "nli"), "made": ("made",)}
 """Which pairs teach in step 1, once."""
-F32 = npt.NDArray[np.float32]  # as in base.py, which needs more than there is where this runs
 _BATCH, _FIRST_BATCH = 256, 512
 _FIRST_RATE = 2e-4
 _DROPOUT = 0.1
@@ -116,16 +115,20 @@ def go_on(place: Place, key: str, left_out: str) -> dict[str, F32]:
     found["mean"] = _mean([found[name] for name in RECIPES])
     found["half"] = _mean([found["start"], found["mean"]])
     logits: dict[str, F32] = {}
-    untrained = {name: value.clone() for name, value in plain.state_dict().items()}
+    untrained = _arrays(plain.state_dict())
     for name, state in found.items():
-        changed = differences(state, untrained)
+        changed = differences(_arrays(state), untrained)
         if not left_out:
             np.savez_compressed(place.out / f"{key}-{name}.npz", allow_pickle=False, **changed)
-        plain.load_state_dict(restored(untrained, changed))
+        plain.load_state_dict({own: torch.from_numpy(value) for own, value in restored(untrained, changed).items()})
         for family in UNITS[left_out]:
             for window in WINDOWS:
                 logits[f"{key}/{name}/{window}/{family}"] = judge(plain, bank, f"test-{window}-{family}")
     return logits
+
+
+def _arrays(state: Mapping[str, Any]) -> dict[str, F32]:
+    return {name: value.cpu().numpy().copy() for name, value in state.items()}
 
 
 def _first(bank: Bank, key: str) -> Any:

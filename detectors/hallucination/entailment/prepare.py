@@ -16,7 +16,6 @@ import numpy.typing as npt
 from inferwatch.detectors.base import Encoder
 from inferwatch.detectors.hallucination.corpora import Examples, families
 from inferwatch.detectors.hallucination.entailment import nli
-from inferwatch.detectors.hallucination.entailment.network import MOST_CLAIM_TOKENS, MOST_TOKENS, CrossEncoder
 from inferwatch.detectors.hallucination.entailment.pairs import (
     Pair,
     answers,
@@ -25,6 +24,7 @@ from inferwatch.detectors.hallucination.entailment.pairs import (
     phrases_of,
     premises_of,
 )
+from inferwatch.detectors.hallucination.entailment.reader import MOST_CLAIM_TOKENS, MOST_TOKENS, Reader
 from inferwatch.detectors.hallucination.entailment.rewrite import neighbours
 from inferwatch.detectors.hallucination.entailment.tokens import WINDOWS, Tokens
 from inferwatch.detectors.hallucination.grounding import read
@@ -35,7 +35,7 @@ _TURNS = 8
 _PHRASES_OF = 1500
 
 
-def prepare(data: Path, public: Path | None, folder: Path, encoder: Encoder, reader: CrossEncoder) -> None:
+def prepare(data: Path, public: Path | None, folder: Path, encoder: Encoder, reader: Reader) -> None:
     """Write the pairs of the families of ``data``, of its plain texts and of the public sets to ``folder``.
 
     Raises:
@@ -74,7 +74,7 @@ def owners(examples: Examples) -> npt.NDArray[np.int64]:
     return np.repeat(np.arange(len(counts)), counts)
 
 
-def tokenised(pairs: Iterable[Pair], reader: CrossEncoder) -> Tokens:
+def tokenised(pairs: Iterable[Pair], reader: Reader) -> Tokens:
     """Return pairs as tokens of ``reader``, cut to what it reads."""
     index: dict[str, int] = {}
     texts: list[list[int]] = []

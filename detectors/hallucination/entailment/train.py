@@ -24,9 +24,10 @@ from inferwatch.detectors.evaluation.ranking import Ranked
 from inferwatch.detectors.hallucination.corpora import WRITTEN_HERE, Examples, families
 from inferwatch.detectors.hallucination.entailment.calibration import PACKAGED as CALIBRATION
 from inferwatch.detectors.hallucination.entailment.calibration import Calibration, Claims, worst
+from inferwatch.detectors.hallucination.entailment.cross_encoder import PACKAGED
 from inferwatch.detectors.hallucination.entailment.fit import UNITS, Place, fit
-from inferwatch.detectors.hallucination.entailment.network import PACKAGED, CrossEncoder, Network
 from inferwatch.detectors.hallucination.entailment.prepare import owners, prepare
+from inferwatch.detectors.hallucination.entailment.reader import Reader
 from inferwatch.detectors.hallucination.fit import claims_of, fit_without
 from inferwatch.detectors.hallucination.model import GroundingModel
 from inferwatch.schemas.settings import EncoderSettings
@@ -56,7 +57,7 @@ def judged(data: Path, work: Path, public: Path | None = None, device: str = "cp
     encoder = load_encoder(EncoderSettings(backend="onnx-int8"))
     source, pairs, fitted = model_folder(BUNDLED), work / "pairs", work / "fit"
     if not pairs.exists():
-        prepare(data, public, pairs, encoder, CrossEncoder(Network(source), source))
+        prepare(data, public, pairs, encoder, Reader(source))
     if not (fitted / "judged.npz").exists():
         fit(Place(pairs, fitted, source, device), workers)
     own = families(data)

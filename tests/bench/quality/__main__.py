@@ -19,7 +19,7 @@ from tests.bench.parts import Read, options_of, run, summary
 from tests.bench.quality import report
 from tests.bench.quality.results import BOTH, DATA, FOLDER, OWN, WORK, WRITTEN_HERE
 
-PARTS = ("toxicity", "grounding", "edits", "cost")
+PARTS = ("toxicity", "grounding", "int8", "edits", "cost")
 QUICK = ("--rows", "120", "--draws", "20", "--madlibs", "600", "--answers-share", "400", "--rounds", "1")
 
 

@@ -10,25 +10,28 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferwatch.detectors.base import Batch, Encoder, Item, Scores
+from inferwatch.detectors.base import F32, Batch, Encoder, Item, Scores
+from inferwatch.detectors.encoder.bert_int8 import Bert
 from inferwatch.detectors.encoder.folder import BUNDLED, model_folder
 from inferwatch.detectors.encoder.sentence_transformer import SentenceTransformerEncoder
+from inferwatch.detectors.hallucination.entailment import cross_encoder
 from inferwatch.detectors.hallucination.entailment.bank import Bank
 from inferwatch.detectors.hallucination.entailment.calibration import Calibration, Claims
-from inferwatch.detectors.hallucination.entailment.detector import Entailment
-from inferwatch.detectors.hallucination.entailment.network import (
-    MOST_CLAIM_TOKENS,
-    MOST_TOKENS,
+from inferwatch.detectors.hallucination.entailment.cross_encoder import (
     PACKAGED,
     CrossEncoder,
-    Network,
-    batch,
-    differences,
+    float32_judge,
+    int8_judge,
+    load_weights,
 )
+from inferwatch.detectors.hallucination.entailment.detector import Entailment
+from inferwatch.detectors.hallucination.entailment.differences import differences
+from inferwatch.detectors.hallucination.entailment.network import Network, batch
 from inferwatch.detectors.hallucination.entailment.nli import plain, split, told, unlike
 from inferwatch.detectors.hallucination.entailment.pairs import Pair, made
 from inferwatch.detectors.hallucination.entailment.premise import premise_of
 from inferwatch.detectors.hallucination.entailment.prepare import tokenised
+from inferwatch.detectors.hallucination.entailment.reader import MOST_CLAIM_TOKENS, MOST_TOKENS, Reader
 from inferwatch.detectors.hallucination.entailment.rewrite import Neighbours, falsify, reword
 from inferwatch.detectors.hallucination.entailment.tokens import WINDOWS
 from inferwatch.schemas.errors import Misconfigured
@@ -45,6 +48,10 @@ def encoder() -> Encoder:
 @pytest.fixture(scope="module")
 def detector() -> Entailment:
     return Entailment()
+
+
+def arrays(network: Network) -> dict[str, F32]:
+    return {name: value.numpy().copy() for name, value in network.state_dict().items()}
 
 
 def judge(detector: Entailment, encoder: Encoder, *items: Item) -> Scores:
@@ -93,30 +100,59 @@ def test_weights_that_are_not_there_or_something_else_are_refused(tmp_path: Path
 def test_what_training_changed_comes_back(tmp_path: Path) -> None:
     source = model_folder(BUNDLED)
     torch.manual_seed(1)
-    changed, untrained = Network(source), Network(source).state_dict()
+    changed, untrained = Network(source), arrays(Network(source))
     weight = changed.bert.encoder.layer[2].attention.self.query.weight
     change = 0.01 * torch.randn(weight.shape)
     with torch.no_grad():
         weight += change
         changed.bert.encoder.layer[0].output.LayerNorm.bias += 0.25
     path = tmp_path / "changed.npz"
-    held = differences(changed.state_dict(), untrained)
+    held = differences(arrays(changed), untrained)
     assert {name.partition("/")[0] for name in held if name.startswith("bert.")} == {
         "bert.encoder.layer.2.attention.self.query.weight",
         "bert.encoder.layer.0.output.LayerNorm.bias",
     }
     np.savez(path, allow_pickle=False, **held)
     half_a_step = float(change.abs().max()) / 31 / 2
-    for name, value in CrossEncoder.load(path).network.state_dict().items():
-        torch.testing.assert_close(value, changed.state_dict()[name], atol=1.1 * half_a_step, rtol=1e-3)
+    weights = load_weights(source, path)
+    assert weights.keys() >= arrays(changed).keys()
+    for name, value in arrays(changed).items():
+        np.testing.assert_allclose(weights[name], value, atol=1.1 * half_a_step, rtol=1e-3)
+
+
+def test_int8_says_what_float32_says() -> None:
+    source = model_folder(BUNDLED)
+    reader, weights = Reader(source), load_weights(source, PACKAGED)
+    judges = (int8_judge(weights, Bert.read(source)), float32_judge(weights, source))
+    claims = [
+        "Refunds take 5 business days.",
+        "Refunds take 9 days.",
+        "The warehouse in Leeds is open on weekdays.",
+        "The warehouse in Rome is open on weekdays.",
+        "Your aunt owns a zoo in Peru.",
+        "The parcel is open.",
+    ]
+    ours, theirs = ([judge(reader.encode(CONTEXT, claim)) for claim in claims] for judge in judges)
+    odds, wanted = (np.array([one for one, _ in found]) for found in (ours, theirs))
+    assert np.abs(odds - wanted).max() < 0.15 * np.ptp(wanted)
+    assert [int(each.argmax()) for _, each in ours] == [int(each.argmax()) for _, each in theirs]
+
+
+def test_a_processor_without_exact_int8_reads_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = model_folder(BUNDLED)
+    monkeypatch.setattr(cross_encoder, "exact", lambda: False)
+    found = CrossEncoder.load().read(CONTEXT, "Refunds take 9 days.")
+    judged = float32_judge(load_weights(source, PACKAGED), source)
+    wanted, _ = judged(Reader(source).encode(CONTEXT, "Refunds take 9 days."))
+    assert found[0] == wanted
 
 
 def test_the_packaged_weights_are_small() -> None:
     assert PACKAGED.stat().st_size < 10_000_000
 
 
-def test_a_long_claim_and_a_long_premise_are_cut_to_what_the_model_reads(detector: Entailment) -> None:
-    reader = CrossEncoder.load()
+def test_a_long_claim_and_a_long_premise_are_cut_to_what_the_model_reads() -> None:
+    reader = Reader(model_folder(BUNDLED))
     encoding = reader.encode("parcel " * 900, "refund " * 900)
     assert len(encoding.tokens) == MOST_TOKENS
     assert len(encoding.ranges) == MOST_CLAIM_TOKENS
@@ -226,8 +262,7 @@ def test_two_things_change_places() -> None:
 
 
 def test_a_batch_on_the_training_side_is_what_is_read_later(tmp_path: Path) -> None:
-    source = model_folder(BUNDLED)
-    reader = CrossEncoder(Network(source), source)
+    reader = Reader(model_folder(BUNDLED))
     pairs = [
         Pair(CONTEXT, "Refunds take 9 days.", wrong=True, source="number", right="Refunds take 5 days."),
         Pair(CONTEXT, "The warehouse is open.", wrong=False, source="reword"),
