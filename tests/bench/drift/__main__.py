@@ -23,6 +23,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "false_alarms": ("--windows", "4", "--rival-windows", "2"),
     "power": ("--references", "3", "--repeats", "2", "--groups", "4"),
     "delay": ("--streams", "1", "--slow-streams", "1", "--equal-streams", "2", "--online", "0"),
+    "told": ("--windows", "20000", "--streams", "50"),
     "year": ("--years", "1", "--days", "2"),
 }
 """Part -> what makes it quick: enough to see that it runs, too little for a number."""

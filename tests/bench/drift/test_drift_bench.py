@@ -23,6 +23,7 @@ from tests.bench.drift.power import counted, judged, own_scores, windows
 from tests.bench.drift.results import FOLDER
 from tests.bench.drift.scenarios import BASE, MIXED, VERBOSE, groups
 from tests.bench.drift.stream import pages, recurrences, totals
+from tests.bench.drift.told import statistics, threshold_of, told
 from tests.bench.parts import summary
 
 PROMPTS = 805
@@ -109,6 +110,20 @@ def test_a_sudden_change_is_found_soon(pool: Pool) -> None:
     nothing, before = first(np.array([31.0, 2, 2, 2]), 30, 1)
     assert nothing is None
     assert before
+
+
+def test_who_was_told_pages_as_rarely_as_stated_and_finds_what_can_be_told_apart(pool: Pool) -> None:
+    rng = np.random.default_rng(9)
+    windows = rng.normal(-0.5, 1.0, 40_000)
+    threshold = threshold_of(windows, 400)
+    assert statistics(windows, threshold)[1] <= 100 < statistics(windows, 0.95 * threshold)[1]
+    apart, alike = (
+        told(pool, (pool.synthetic[:800] if wide else pool.outputs[:800], rows, 0.1), 20_000, 50)
+        for wide, rows in ((True, pool.novel), (False, pool.outputs[800:1600]))
+    )
+    assert apart["auc"] > 0.9 > 0.6 > alike["auc"]
+    assert apart["within"]["2"] > 0.9
+    assert alike["within"]["6"] < 0.1
 
 
 def test_intervals_are_exact() -> None:
