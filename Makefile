@@ -44,7 +44,7 @@ bench-quality: setup
 bench-alerts: setup
 	$(RUN) -W ignore -m tests.bench.alerts $(ARGS)
 
-# Half an hour of steady load on one worker; ARGS="--minutes 5" for less.
+# Steady load on one worker for 100 minutes, of which the last 40 count; ARGS="--minutes 35 --warm-up 5" for less.
 soak: setup
 	$(RUN) -W ignore -m tests.bench.soak $(ARGS)
 

@@ -2,7 +2,7 @@
 
     python -m tests.bench [PART …] [--output DIR] [--quick]
 
-Without names all parts run but the soak (``make soak``), which takes half an hour. Each part writes its raw result as
+Without names all parts run but the soak (``make soak``), which takes 100 minutes. Each part writes its raw result as
 JSON; the line is taken from those, also from earlier runs of parts that were not named. A part that fails is said at
 the end, and in the exit status.
 """

@@ -6,7 +6,9 @@ python -m tests.bench.report
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from tests.bench.machine import RESULTS, read
@@ -51,7 +53,7 @@ def between(text: str, begin: str, end: str, new: str) -> str:
 HEAD = """
 # Benchmarks
 
-`make bench` measures all of this again, `make bench ARGS="encoders growth"` parts of it, `make soak` memory over half an hour. This page is
+`make bench` measures all of this again, `make bench ARGS="encoders growth"` parts of it, `make soak` memory over 100 minutes. This page is
 written from the raw results in `tests/bench/results`, which also say versions and when they were measured. Every ratio compares the same
 work in one run on one machine, side by side in turn. Texts are composed of the demo's sentences, every one distinct; *short*
 texts have about 30 tokens, *long* ones about 256, and a record has two of them.
@@ -295,6 +297,23 @@ requirements allow; it was given pandas 2.
 def soak(raw: Raw) -> str:
     slope = raw["slope"]
     low, high = slope["interval"]
+    looks = raw["looks"]
+    names = {
+        "glibc_in_use": "in use with glibc (Python, models, Arrow), MiB",
+        "engine_in_use": "in use with the embedded engine, MiB",
+        "engine_resident": "held by the embedded engine, MiB",
+        "parts": "parts of tables",
+        "outdated_parts": "parts merged away and not yet deleted",
+    }
+    ends = [raw["minutes"] * 60 * tenth / 10 for tenth in range(11)]
+    spans = [
+        (f"{start / 60:.0f} to {end / 60:.0f}", inside)
+        for start, end in pairwise(ends)
+        if (inside := [one for one in looks if start <= one["at"] < end])
+    ]
+    rows = [
+        (label, *(f"{mean(one[name] for one in inside):.0f}" for _, inside in spans)) for name, label in names.items()
+    ]
     return f"""
 ## Memory
 
@@ -302,6 +321,10 @@ One worker under {raw["rate_per_s"]:.0f} records a second for {raw["minutes"]:.0
 {slope["mean_mib"]:.0f} MiB, **{slope["mib_an_hour"]:+.1f} MiB an hour** (95 % interval {low:+.1f} to {high:+.1f}).
 
 ![Resident memory](benchmarks/soak.svg)
+
+Whose memory it is, by minutes (means of a look a minute):
+
+{table(("", *(span for span, _ in spans)), rows)}
 
 {measured_on(raw)}"""
 

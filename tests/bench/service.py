@@ -79,7 +79,7 @@ class Noting(Pipeline):
     def commit(self, prepared: Prepared) -> tuple[DeadLetter, ...]:
         letters = super().commit(prepared)
         done = self._now.now()
-        # Four bytes a row: what a run of half an hour notes must not be taken for the worker's own growth.
+        # Four bytes a row: what a long run notes must not be taken for the worker's own growth.
         lags = array("f", ((done - entry.log.timestamp).total_seconds() for entry in prepared.entries))
         self._notes.commits.append(Commit(time.perf_counter(), len(prepared.records), lags))
         self._notes.dead_letters += len(letters)
@@ -124,12 +124,15 @@ async def run(
         beside = [asyncio.create_task(one) for one in meanwhile]
         watching = asyncio.create_task(watch())
         await asyncio.wait({work, watching}, return_when=asyncio.FIRST_COMPLETED)
+        failed = [task for task in beside if task.done()]
         for task in beside:
             task.cancel()
         if not work.done():
             os.kill(os.getpid(), signal.SIGTERM)
         await work
         watching.cancel() if not watching.done() else watching.result()
+        for task in failed:
+            task.result()
     return notes
 
 

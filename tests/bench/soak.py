@@ -3,27 +3,36 @@
 One worker with the default models and the embedded store takes live records at half of its highest rate, or at the rate
 asked for. The slope is a least-squares line through the samples after the warm-up; its 95 % interval comes from a
 bootstrap over blocks of two minutes, because neighbouring samples are alike. The cache of vectors holds 5,000 texts
-here instead of 50,000, so that it is full, as it will be for most of a worker's life, when the warm-up ends.
+here instead of 50,000, so that it is full, as it will be for most of a worker's life, when the warm-up ends. The look
+for duplicates reads the last hour: what it needs grows for as long.
 
-    python -m tests.bench.soak [--minutes 30] [--warm-up 5] [--rate R] [--output DIR]
+Whose memory it is, is noted once a minute: what glibc (Python, models, Arrow) and the embedded engine's jemalloc have
+handed out, what the latter has from the system, and how many parts the tables have.
+
+    python -m tests.bench.soak [--minutes 100] [--warm-up 60] [--rate R] [--output DIR]
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import ctypes
+import re
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from inferwatch.infra import memory
 from inferwatch.infra.assembly import load_models
+from inferwatch.infra.clickhouse.store import open_store
 from inferwatch.infra.local.broker import LocalKafka
 from inferwatch.infra.topics import ensure_topics
 from inferwatch.schemas.settings import Settings
+from inferwatch.streams.ports import Store
 from tests.bench.encoding import bare, describe
 from tests.bench.feeder import Fed, Feed, feeding
 from tests.bench.latency import highest_rate
@@ -31,24 +40,72 @@ from tests.bench.machine import RESULTS, machine, resident_mib, write
 from tests.bench.service import cached, run, settings_for, stored
 
 EVERY = 5.0
+LOOKS = 12
+"""Samples from one look at whose memory it is to the next."""
 LOAD = 0.5
 BLOCK = 120.0
 CACHE = 5_000
 
 
-async def soak(settings: Settings, models: Any, feed: Feed) -> tuple[Fed, list[tuple[float, float]]]:
-    """Return what was sent and (seconds, MiB) while it was taken."""
+class _Heap(ctypes.Structure):
+    """What mallinfo2(3) returns."""
+
+    _fields_: ClassVar = [
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena",
+            "ordblks",
+            "smblks",
+            "hblks",
+            "hblkhd",
+            "usmblks",
+            "fsmblks",
+            "uordblks",
+            "fordblks",
+            "keep",
+        )
+    ]
+
+
+def owners(store: Store) -> dict[str, float]:
+    """Return whose memory it is, in MiB, and the number of parts."""
+    mallinfo2 = ctypes.CDLL(None).mallinfo2
+    mallinfo2.restype = _Heap
+    heap = mallinfo2()
+    [said] = store.query("SELECT stats FROM system.jemalloc_stats").column("stats").to_pylist()
+    found = re.search(r"Allocated: (?P<in_use>\d+),.* resident: (?P<resident>\d+),", said)
+    engine = found.groupdict() if found else {}
+    parts = "SELECT countIf(active) AS parts, countIf(NOT active) AS outdated_parts FROM system.parts"
+    return {
+        "glibc_in_use": round((heap.uordblks + heap.hblkhd) / 2**20, 1),
+        **{f"engine_{name}": round(int(value) / 2**20, 1) for name, value in engine.items()},
+        **store.query(parts).to_pylist()[0],
+    }
+
+
+async def soak(
+    settings: Settings, models: Any, feed: Feed
+) -> tuple[Fed, list[tuple[float, float]], list[dict[str, float]]]:
+    """Return what was sent, (seconds, MiB) while it was taken, and once a minute whose memory it was."""
     fed: list[Fed] = []
     samples: list[tuple[float, float]] = []
+    looks: list[dict[str, float]] = []
     start = time.perf_counter()
 
     async def sending() -> None:
         fed.append(await feeding(feed))
 
     async def looking() -> None:
-        while True:
-            samples.append((round(time.perf_counter() - start, 1), round(resident_mib(), 2)))
-            await asyncio.sleep(EVERY)
+        with ExitStack() as stack:
+            store: Store | None = None
+            while True:
+                at = round(time.perf_counter() - start, 1)
+                samples.append((at, round(resident_mib(), 2)))
+                if len(samples) % LOOKS == 0:
+                    # Not before the worker has made the database.
+                    store = store or stack.enter_context(open_store(settings.store, reading=True))
+                    looks.append({"at": at, **await asyncio.to_thread(owners, store)})
+                await asyncio.sleep(EVERY)
 
     await run(
         settings,
@@ -56,7 +113,7 @@ async def soak(settings: Settings, models: Any, feed: Feed) -> tuple[Fed, list[t
         lambda notes: bool(fed) and notes.records >= fed[0].sent,
         meanwhile=[sending(), looking()],
     )
-    return fed[0], samples
+    return fed[0], samples, looks
 
 
 def slope(samples: list[tuple[float, float]], draws: int = 2_000) -> dict[str, Any]:
@@ -83,8 +140,8 @@ def slope(samples: list[tuple[float, float]], draws: int = 2_000) -> dict[str, A
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--warm-up", type=float, default=5)
+    parser.add_argument("--minutes", type=float, default=100)
+    parser.add_argument("--warm-up", type=float, default=60)
     parser.add_argument("--rate", type=float, help="records a second; default: half of the highest, measured first")
     parser.add_argument("--pilot", type=float, default=15)
     parser.add_argument("--output", type=Path, default=RESULTS)
@@ -103,7 +160,7 @@ def main() -> None:
         ensure_topics(settings.kafka)
         kafka = settings.kafka
         feed = Feed(broker.bootstrap_servers, kafka.topic, kafka.partitions, rate, 60 * options.minutes)
-        fed, samples = asyncio.run(soak(settings, models, feed))
+        fed, samples, looks = asyncio.run(soak(settings, models, feed))
         left = stored(settings, expected=fed.sent)
     found = slope([one for one in samples if one[0] >= 60 * options.warm_up])
     print(f"{found['mib_an_hour']:+.1f} MiB an hour, 95 % interval {found['interval']}, at {found['mean_mib']:.0f} MiB")
@@ -120,6 +177,7 @@ def main() -> None:
             "warm_up_minutes": options.warm_up,
             "slope": found,
             "samples": samples,
+            "looks": looks,
         },
         options.output,
     )
