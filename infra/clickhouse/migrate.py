@@ -69,6 +69,7 @@ def render(statement: str, settings: StoreSettings) -> str:
         "database": settings.database,
         "on_cluster": f"ON CLUSTER `{settings.cluster}`" if settings.cluster else "",
         "replicated": "Replicated" if settings.cluster else "",
+        "part_removal_threshold": "1000000" if settings.embedded else "100",
         **_retention(settings),
     }
     return Template(statement).substitute(values)

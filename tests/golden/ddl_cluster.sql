@@ -580,3 +580,15 @@ WHERE reason != 'duplicate_id' OR (topic, partition, offset) NOT IN (
 )
 SETTINGS do_not_merge_across_partitions_select_final = 1;
 
+ALTER TABLE watch.inferences_raw ON CLUSTER `main` MODIFY SETTING concurrent_part_removal_threshold = 1000000;
+
+ALTER TABLE watch.embeddings_raw ON CLUSTER `main` MODIFY SETTING concurrent_part_removal_threshold = 1000000;
+
+ALTER TABLE watch.progress_raw ON CLUSTER `main` MODIFY SETTING concurrent_part_removal_threshold = 1000000;
+
+ALTER TABLE watch.dead_letters_raw ON CLUSTER `main` MODIFY SETTING concurrent_part_removal_threshold = 1000000;
+
+ALTER TABLE watch.severe_rows_raw ON CLUSTER `main` MODIFY SETTING concurrent_part_removal_threshold = 1000000;
+
+ALTER TABLE watch.feedback_raw ON CLUSTER `main` MODIFY SETTING concurrent_part_removal_threshold = 1000000;
+

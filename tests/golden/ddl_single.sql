@@ -580,3 +580,15 @@ WHERE reason != 'duplicate_id' OR (topic, partition, offset) NOT IN (
 )
 SETTINGS do_not_merge_across_partitions_select_final = 1;
 
+ALTER TABLE inferwatch.inferences_raw  MODIFY SETTING concurrent_part_removal_threshold = 1000000;
+
+ALTER TABLE inferwatch.embeddings_raw  MODIFY SETTING concurrent_part_removal_threshold = 1000000;
+
+ALTER TABLE inferwatch.progress_raw  MODIFY SETTING concurrent_part_removal_threshold = 1000000;
+
+ALTER TABLE inferwatch.dead_letters_raw  MODIFY SETTING concurrent_part_removal_threshold = 1000000;
+
+ALTER TABLE inferwatch.severe_rows_raw  MODIFY SETTING concurrent_part_removal_threshold = 1000000;
+
+ALTER TABLE inferwatch.feedback_raw  MODIFY SETTING concurrent_part_removal_threshold = 1000000;
+
