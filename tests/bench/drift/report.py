@@ -227,9 +227,9 @@ def told(raw: Raw) -> str:
         for name, one in raw["found"].items()
     ]
     return f"""
-### What somebody could find who was told
+### Found by somebody who was told
 
-A bound for the table above: a logistic regression that learned from labels what is normal and what is new (prompts apart), and knows the share. Its sum of log likelihood
+A yardstick for the table above: a logistic regression that learned from labels what is normal and what is new (prompts apart), and knows the share. Its sum of log likelihood
 ratios since the change may have begun (Page) pages once in {raw["budget_days"]} days without one ({raw["windows"]:,} null windows), {raw["streams"]:,} streams a change. A drift test has seen only what is normal.
 
 {table(("sudden", "rows told apart, AUC", "within 1", "within 2", "within 3", "within 6"), rows)}

@@ -1,4 +1,4 @@
-"""How soon a change can be found by somebody who was told which: a bound for those who were not.
+"""How soon a change is found by somebody who was told which: a yardstick for those who were not.
 
     python -m tests.bench.drift.told [--windows 400000] [--streams 4000] [--data FILE] [--output DIR]
 
@@ -31,7 +31,7 @@ from tests.bench.drift.results import FOLDER
 from tests.bench.machine import machine, write
 
 STRENGTHS = (1.0, 10.0)
-"""Of the regression, of which the better counts: a bound may choose after the fact."""
+"""Of the regression, of which the better counts: a yardstick may choose after the fact."""
 FOLDS, AT_ONCE, HALVINGS = 10, 2000, 30
 WITHIN = (1, 2, 3, 6)
 SEED = 43
