@@ -299,7 +299,7 @@ def soak(raw: Raw) -> str:
     low, high = slope["interval"]
     looks = raw["looks"]
     names = {
-        "glibc_in_use": "in use with glibc (Python, models, Arrow), MiB",
+        "glibc_in_use": "in use with glibc (models, Arrow, large Python objects), MiB",
         "engine_in_use": "in use with the embedded engine, MiB",
         "engine_resident": "held by the embedded engine, MiB",
         "parts": "parts of tables",
@@ -322,7 +322,7 @@ One worker under {raw["rate_per_s"]:.0f} records a second for {raw["minutes"]:.0
 
 ![Resident memory](benchmarks/soak.svg)
 
-Whose memory it is, by minutes (means of a look a minute):
+Whose memory it is, by minutes (means of a look a minute); Python's small objects and stacks of threads are in none of it:
 
 {table(("", *(span for span, _ in spans)), rows)}
 

@@ -6,8 +6,9 @@ bootstrap over blocks of two minutes, because neighbouring samples are alike. Th
 here instead of 50,000, so that it is full, as it will be for most of a worker's life, when the warm-up ends. The look
 for duplicates reads the last hour: what it needs grows for as long.
 
-Whose memory it is, is noted once a minute: what glibc (Python, models, Arrow) and the embedded engine's jemalloc have
-handed out, what the latter has from the system, and how many parts the tables have.
+Whose memory it is, is noted once a minute: what glibc (models, Arrow, large Python objects) and the embedded engine's
+jemalloc have handed out, what the latter has from the system, and how many parts the tables have. Python's small
+objects lie in arenas of its own, and stacks of threads beside them: both are in the resident memory alone.
 
     python -m tests.bench.soak [--minutes 100] [--warm-up 60] [--rate R] [--output DIR]
 """
