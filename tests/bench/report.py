@@ -302,6 +302,8 @@ def soak(raw: Raw) -> str:
         "glibc_in_use": "in use with glibc (models, Arrow, large Python objects), MiB",
         "engine_in_use": "in use with the embedded engine, MiB",
         "engine_resident": "held by the embedded engine, MiB",
+        "python_arenas": "arenas of Python's small objects, MiB",
+        "threads": "threads",
         "parts": "parts of tables",
         "outdated_parts": "parts merged away and not yet deleted",
     }
@@ -322,7 +324,7 @@ One worker under {raw["rate_per_s"]:.0f} records a second for {raw["minutes"]:.0
 
 ![Resident memory](benchmarks/soak.svg)
 
-Whose memory it is, by minutes (means of a look a minute); Python's small objects and stacks of threads are in none of it:
+Whose memory it is, by minutes (means of a look a minute); stacks of threads and what glibc keeps for later are in none of it:
 
 {table(("", *(span for span, _ in spans)), rows)}
 

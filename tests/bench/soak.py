@@ -7,8 +7,8 @@ here instead of 50,000, so that it is full, as it will be for most of a worker's
 for duplicates reads the last hour: what it needs grows for as long.
 
 Whose memory it is, is noted once a minute: what glibc (models, Arrow, large Python objects) and the embedded engine's
-jemalloc have handed out, what the latter has from the system, and how many parts the tables have. Python's small
-objects lie in arenas of its own, and stacks of threads beside them: both are in the resident memory alone.
+jemalloc have handed out, what the latter has from the system, the arenas of Python's small objects, the threads, and
+how many parts the tables have. Stacks of threads, and what glibc keeps for later, are in the resident memory alone.
 
     python -m tests.bench.soak [--minutes 100] [--warm-up 60] [--rate R] [--output DIR]
 """
@@ -18,7 +18,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import ctypes
+import os
 import re
+import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -68,8 +70,23 @@ class _Heap(ctypes.Structure):
     ]
 
 
+def python_arenas() -> int:
+    """Return the bytes of Python's arenas for small objects. Told to standard error's descriptor alone."""
+    with tempfile.TemporaryFile() as said:
+        before = os.dup(2)
+        os.dup2(said.fileno(), 2)
+        try:
+            sys._debugmallocstats()
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+        said.seek(0)
+        found = re.search(rb"arenas \* \d+ bytes/arena *= *(?P<bytes>[\d,]+)", said.read())
+    return int(found["bytes"].replace(b",", b"")) if found else 0
+
+
 def owners(store: Store) -> dict[str, float]:
-    """Return whose memory it is, in MiB, and the number of parts."""
+    """Return whose memory it is, in MiB, and the numbers of threads and parts."""
     mallinfo2 = ctypes.CDLL(None).mallinfo2
     mallinfo2.restype = _Heap
     heap = mallinfo2()
@@ -80,6 +97,8 @@ def owners(store: Store) -> dict[str, float]:
     return {
         "glibc_in_use": round((heap.uordblks + heap.hblkhd) / 2**20, 1),
         **{f"engine_{name}": round(int(value) / 2**20, 1) for name, value in engine.items()},
+        "python_arenas": round(python_arenas() / 2**20, 1),
+        "threads": len(os.listdir("/proc/self/task")),
         **store.query(parts).to_pylist()[0],
     }
 
