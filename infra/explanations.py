@@ -12,7 +12,7 @@ from rich.text import Text
 from inferwatch.infra.picture import FORMATS, draw
 from inferwatch.schemas.explanation import Brief
 from inferwatch.schemas.settings import Settings
-from inferwatch.streams.alerting.wording import cut, findings
+from inferwatch.streams.alerting.wording import compared, cut, findings
 from inferwatch.streams.explained_alerts import explain, find
 from inferwatch.streams.ports import Store
 
@@ -37,7 +37,7 @@ def render(store: Store, settings: Settings, named: str, form: str) -> bytes:
 def show(console: Console, found: Mapping[str, Any]) -> None:
     """Print for people what ``render`` returned as JSON."""
     brief, field = Brief.of(found["brief"]), found["field"]
-    console.print(Text(f"{found['rule']}: {found['application']}, {field}s", "bold"))
+    console.print(Text(f"{found['rule']}: {found['application']}, {compared(field)}", "bold"))
     console.print(
         Text(
             f"window {found['window_start']} to {found['window_end']} ({found['rows']:,} rows) against "

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from inferwatch.detectors.drift.plane import Plane, project
+from inferwatch.schemas.drift_fields import text_of
 from inferwatch.schemas.explanation import Explanation
-from inferwatch.streams.alerting.wording import between, cut, group, percent
+from inferwatch.streams.alerting.wording import between, compared, cut, group, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -143,8 +144,8 @@ def _frame(axes: Axes, across: str, up: str) -> None:
 
 
 def _head(figure: Any, explanation: Explanation) -> None:
-    said = group(explanation.brief, explanation.field) or f"No group of new {explanation.field}s stands out"
+    said = group(explanation.brief, explanation.field) or f"No group of new {text_of(explanation.field)}s stands out"
     figure.text(0.05, 0.945, _plain(said, 90), size=14, weight="bold", color=_INK, va="center")
     when = between(explanation.window.start, explanation.window.end)
-    what = f"{explanation.application}, {explanation.field}s {when}, against {explanation.reference}"
+    what = f"{explanation.application}, {compared(explanation.field)} {when}, against {explanation.reference}"
     figure.text(0.05, 0.892, _plain(what, 130), size=9.5, color=_FAINT, va="center")

@@ -9,6 +9,7 @@ from math import inf
 
 from inferwatch.schemas.baselines import CANARY
 from inferwatch.schemas.comparisons import Change
+from inferwatch.schemas.drift_fields import FIELDS
 from inferwatch.schemas.rules import BLIND, RECURRENCE, Bound, Condition, Rule, parse_budget
 from inferwatch.schemas.settings import DriftSettings, WindowSettings
 
@@ -16,7 +17,6 @@ LEAST_P = 1e-12
 """Smaller p-values of texts are published as this one (``detectors.drift.result``)."""
 _DAY = timedelta(days=1)
 _FEEDBACK = "feedback."
-_TEXTS = ("input", "output")
 _PLAIN_MEANS = ("input_tokens", "output_tokens", "output_chars")
 
 
@@ -88,7 +88,7 @@ def values_of(metric: str) -> Range:
 
 def _of_drift(family: str, kind: str) -> Range:
     column = family.removeprefix("drift.")
-    of_texts = family.startswith(CANARY) or column in _TEXTS
+    of_texts = family.startswith(CANARY) or column in FIELDS
     if kind == "q_value":
         return Range(0, 1)
     if kind == "p_value":
@@ -108,7 +108,7 @@ def most_rows(metric: str, drift: DriftSettings) -> float:
     family, _, _ = metric.rpartition(".")
     if not family.startswith(("drift.", CANARY)):
         return inf
-    pooled = family.removeprefix("drift.") in _TEXTS and metric.endswith(RECURRENCE)
+    pooled = family.removeprefix("drift.") in FIELDS and metric.endswith(RECURRENCE)
     return float(drift.window_rows * (2 ** (drift.scales - 1) if pooled else 1))
 
 
@@ -167,6 +167,6 @@ def _whole_applications_only(metric: str, drift: DriftSettings) -> str:
         return "it is of whole applications"
     if not family.startswith("drift."):
         return ""
-    if family.removeprefix("drift.") in _TEXTS:
+    if family.removeprefix("drift.") in FIELDS:
         return "the drift of texts is of whole applications"
     return "" if drift.by_segment else "the drift of columns is of whole applications unless drift.by_segment is on"

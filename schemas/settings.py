@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from inferwatch.schemas.baselines import CANARY, CanarySettings, Dimension, RollingSettings, TimeZone
 from inferwatch.schemas.columns import NUMBERS, SCORES
+from inferwatch.schemas.drift_fields import DriftField
 from inferwatch.schemas.event_rules import EventRule
 from inferwatch.schemas.hub import DetectorName, HubModelSettings
 from inferwatch.schemas.judge import JudgeSettings
@@ -180,7 +181,11 @@ class DetectorSettings(Section):
 class DriftSettings(Section):
     """Drift of each application's windows against a frozen reference: of texts, and of columns."""
 
-    fields: tuple[Literal["input", "output"], ...] = ("input", "output")
+    fields: tuple[DriftField, ...] = Field(
+        default=("input", "output"),
+        description="`output_given_input`: outputs without what they share with their inputs. It finds another model "
+        "behind the same questions sooner, for a third vector a row.",
+    )
     window_rows: Positive = Field(
         default=500, description="Hash-determined sample of a window that is tested, one row a conversation."
     )

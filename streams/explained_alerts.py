@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from inferwatch.detectors.drift.reference import Reference
+from inferwatch.schemas.drift_fields import FIELDS
 from inferwatch.schemas.errors import NotFound
 from inferwatch.schemas.settings import Settings
 from inferwatch.schemas.windows import SeriesKey, Window
@@ -21,6 +22,7 @@ from inferwatch.streams.references.stored import read
 
 LATEST = "latest"
 _LISTED = 5
+_DRIFT_OF_TEXTS = f"match(a.metric, '^drift\\\\.({'|'.join(FIELDS)})\\\\.')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ def find(store: Store, named: str) -> Fired:
         "SELECT alert_id, any(a.rule) AS rule, any(a.metric) AS metric, any(a.labels) AS labels, "
         "argMax(a.detail, a.at) AS detail, max(a.at) AS fired, "
         "alert_id NOT IN (SELECT alert_id FROM alerts WHERE to_state = 'resolved') AS firing FROM alerts AS a "
-        "WHERE a.to_state = 'firing' AND match(a.metric, '^drift\\\\.(input|output)\\\\.') "
+        f"WHERE a.to_state = 'firing' AND {_DRIFT_OF_TEXTS} "
         "AND ({named:String} = '' OR a.alert_id = {named:String} OR a.fingerprint = {named:String}) "
         "GROUP BY alert_id ORDER BY firing DESC, fired DESC LIMIT 50",
         {"named": "" if wanted == LATEST else wanted},
@@ -107,7 +109,7 @@ def _fired(row: dict[str, Any]) -> Fired:
 def _some(store: Store) -> list[dict[str, Any]]:
     return store.query(
         "SELECT alert_id, any(a.rule) AS rule FROM alerts AS a WHERE a.to_state = 'firing' "
-        "AND match(a.metric, '^drift\\\\.(input|output)\\\\.') GROUP BY alert_id ORDER BY max(a.at) DESC LIMIT 5"
+        f"AND {_DRIFT_OF_TEXTS} GROUP BY alert_id ORDER BY max(a.at) DESC LIMIT 5"
     ).to_pylist()
 
 

@@ -12,6 +12,7 @@ from inferwatch.detectors.drift.keywords import CHARS, keywords
 from inferwatch.detectors.drift.reference import Reference
 from inferwatch.detectors.drift.segments import carriers
 from inferwatch.detectors.drift.witness import Witness, find_witness, pick
+from inferwatch.schemas.drift_fields import text_of
 from inferwatch.schemas.errors import Permanent
 from inferwatch.schemas.explanation import Brief, Example, Explanation, SegmentShift
 from inferwatch.schemas.windows import Window
@@ -71,7 +72,7 @@ class Explainer:
         Args:
             window: the half-open interval.
             application: whose rows.
-            field: ``input`` or ``output``.
+            field: what was compared (``drift_fields``); its text is shown.
             reference: what the window was compared with.
             ids: of the n rows of the window that were compared, in the order of a hash.
             vectors: their (n, dim) vectors.
@@ -144,7 +145,7 @@ class Explainer:
         self, window: Window, application: str, field: str, ids: Sequence[str]
     ) -> tuple[list[str], dict[str, list[str]]]:
         """Return the text of each of ``ids``, and dimension -> its value in each."""
-        body = f"substringUTF8({field}, 1, {CHARS})" if self._texts else "''"
+        body = f"substringUTF8({text_of(field)}, 1, {CHARS})" if self._texts else "''"
         columns = "".join(
             f", toString({segment_expression(name)}) AS segment{place}" for place, name in enumerate(self._dimensions)
         )
@@ -170,7 +171,7 @@ class Explainer:
         if key not in self._known:
             scope = dict(zip(("application", "field", "name", "version"), key, strict=True))
             rows = self._store.query(
-                f"SELECT id, substringUTF8({reference.field}, 1, {CHARS}) AS body FROM inferences_raw "
+                f"SELECT id, substringUTF8({text_of(reference.field)}, 1, {CHARS}) AS body FROM inferences_raw "
                 "WHERE application = {application:String} AND id IN {ids:Array(String)} AND (timestamp BETWEEN "
                 "(SELECT min(period_start) FROM references_raw WHERE application = {application:String} "
                 "AND field = {field:String} AND name = {name:String} AND version = {version:UInt32}) AND "

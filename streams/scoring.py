@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from inferwatch.detectors.base import F32, Detector, Encoded, Encoder, Item, Scores
+from inferwatch.detectors.drift import given
 from inferwatch.schemas.clock import Clock
+from inferwatch.schemas.drift_fields import GIVEN, texts_of
 from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.inference import InferenceLog
 from inferwatch.schemas.settings import BudgetSettings
@@ -24,7 +26,7 @@ class Scored:
     """What is known of n items.
 
     ``inclusion`` maps each score of a detector with a budget to the (n,) probabilities with which its rows were drawn;
-    ``encoded`` a field to what is known of its texts.
+    ``encoded`` a drift field to what is known of its texts; the vectors are those of the field.
     """
 
     scores: tuple[Scores, ...]
@@ -38,7 +40,7 @@ class Scoring:
     Args:
         encoder: the one sentence encoder.
         detectors: each scores every item it is given or abstains.
-        fields: whose vectors are wanted too: ``input``, ``output``.
+        fields: whose vectors are wanted too (``drift_fields``).
         budgets: detector name -> its budget; a detector without one scores everything.
         plans: the probabilities by band of the guide.
         clock: for the time that detectors take.
@@ -72,7 +74,8 @@ class Scoring:
     def score(self, logs: Sequence[InferenceLog], items: Sequence[Item]) -> Scored:
         """Score ``items``, whose records are ``logs``; never raises for what an item, detector or encoder does."""
         texts = Texts(self._encoder, self._recorder)
-        fields = {field: [_text(item, field) for item in items] for field in self._fields}
+        read = {text for field in self._fields for text in texts_of(field)}
+        fields = {field: [_text(item, field) for item in items] for field in sorted(read)}
         also = (text for own in fields.values() for text in own if text)
         found = self._detect(self._always, texts, items, [{} for _ in self._always], also)
         inclusion: dict[str, F32] = {}
@@ -91,7 +94,10 @@ class Scoring:
                 )
             found |= self._detect(self._sometimes, texts, items, passed_over)
         scores = tuple(score for name in self._names for score in found.get(name, ()))
-        return Scored(scores, inclusion, {field: texts.gather(own) for field, own in fields.items()})
+        encoded = {field: texts.gather(own) for field, own in fields.items()}
+        if GIVEN in self._fields:
+            encoded[GIVEN] = given.encoded(encoded["output"], encoded["input"])
+        return Scored(scores, inclusion, {field: encoded[field] for field in self._fields})
 
     def _detect(
         self,

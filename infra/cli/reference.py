@@ -11,12 +11,12 @@ import click
 
 from inferwatch.infra.cli.options import pass_settings
 from inferwatch.infra.cli.reference_desk import Desk, Found, desk
+from inferwatch.schemas.drift_fields import FIELDS
 from inferwatch.schemas.errors import Misconfigured
 
 if TYPE_CHECKING:
     from inferwatch.schemas.settings import Settings
 
-FIELDS = click.Choice(["input", "output"])
 SEASONS = click.Choice(["auto", "hour-of-day", "hour-of-week", "off"])
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,7 +35,7 @@ class Instant(click.ParamType):
 
 
 def _of(command: F) -> F:
-    command = click.option("--field", required=True, type=FIELDS)(command)
+    command = click.option("--field", required=True, type=click.Choice(FIELDS))(command)
     return click.option("--application", required=True)(command)
 
 

@@ -13,6 +13,7 @@ import click
 
 from inferwatch.infra.cli.options import pass_settings
 from inferwatch.infra.cli.reference import Instant
+from inferwatch.schemas.drift_fields import FIELDS
 from inferwatch.schemas.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ LAST = "last"
     "--field",
     "fields",
     multiple=True,
-    type=click.Choice(["input", "output"]),
-    help="Text whose vectors are compared; may be given twice. Default: drift.fields.",
+    type=click.Choice(FIELDS),
+    help="Whose vectors are compared; may be repeated. Default: drift.fields.",
 )
 @click.option(
     "-o", "--output", "path", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The HTML file."

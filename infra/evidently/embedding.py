@@ -27,15 +27,17 @@ class EmbeddingDrift(SingleValueMetric):  # type: ignore[misc]
 
     Args:
         column: holds a vector in each row, or nothing. Make it one of ``DataDefinition.list_columns``.
-        text: the column of the texts that the vectors are of.
+        text: the column of the texts that show a row.
         level: a p-value at or below it fails the test.
         min_rows: with fewer vectors on either side there is no number.
+        compared: what the vectors are of, in words; the column of the texts where nothing is said.
     """
 
     column: str
     text: str
     level: float = LEVEL
     min_rows: int = 30
+    compared: str = ""
 
 
 class EmbeddingDriftCalculation(SingleValueCalculation[EmbeddingDrift]):  # type: ignore[misc]
@@ -63,7 +65,7 @@ class EmbeddingDriftCalculation(SingleValueCalculation[EmbeddingDrift]):  # type
         return result
 
     def display_name(self) -> str:
-        return f"Embedding drift of {self.metric.text}"
+        return f"Embedding drift of {self.metric.compared or self.metric.text}"
 
     def _counters(self, drift: Drift) -> Any:
         if drift.abstained:

@@ -16,7 +16,9 @@ from inferwatch.infra.evidently.embedding import EmbeddingDrift
 from inferwatch.infra.evidently.frames import TEXTS, vector_column
 from inferwatch.infra.evidently.stattests import LEVEL, MIX, NUMBERS, register
 from inferwatch.schemas.columns import is_mix
+from inferwatch.schemas.drift_fields import text_of
 from inferwatch.schemas.errors import Misconfigured
+from inferwatch.streams.alerting.wording import compared
 
 FEWEST = 30
 ANY = 0.01
@@ -76,7 +78,12 @@ def write(
     described = [*scores, *(one.alias for one in descriptors)]
     parts: list[MetricOrContainer] = [
         ColumnDrift(columns=shown, about=about),
-        *(EmbeddingDrift(column=vector_column(field), text=field, min_rows=min_rows) for field in fields),
+        *(
+            EmbeddingDrift(
+                column=vector_column(field), text=text_of(field), compared=compared(field), min_rows=min_rows
+            )
+            for field in fields
+        ),
         DataDriftPreset(
             columns=shown,
             num_method=NUMBERS.name,

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from inferwatch.schemas.columns import is_mix
+from inferwatch.schemas.drift_fields import FIELDS
 from inferwatch.schemas.metrics import WindowMetric
 from inferwatch.streams.alerting.wording import SUBJECTS_OF_COLUMNS, number
 
-TEXTS = ("input", "output")
 _JUDGED = {
     "p_value": "p-value {}",
     "q_value": "q-value {}",
@@ -27,7 +27,7 @@ def column_of(metric: str) -> str:
     """
     family, _, _ = metric.rpartition(".")
     column = family.removeprefix("drift.")
-    return column if family.startswith("drift.") and column not in TEXTS else ""
+    return column if family.startswith("drift.") and column not in FIELDS else ""
 
 
 def text_of(column: str) -> str:

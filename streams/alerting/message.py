@@ -24,6 +24,7 @@ from inferwatch.streams.alerting.examples import examples
 from inferwatch.streams.alerting.reproduce import reproduce
 from inferwatch.streams.alerting.wording import (
     between,
+    compared,
     condition,
     findings,
     group,
@@ -219,16 +220,16 @@ def _what(metric: WindowMetric, thresholds: Mapping[str, float]) -> str:
 
 def _drift(metric: WindowMetric, value: str, when: str) -> str:
     series, _, kind = metric.metric.rpartition(".")
-    field = series.removeprefix("drift.")
+    field = series.rpartition(".")[2]
     if since := metric.detail.get("since"):
         when = between(datetime.fromisoformat(str(since)), metric.window.end)
     against = str(metric.detail.get("reference") or "the reference")
     rows = metric.detail.get("n_reference")
     against += f" ({rows:,} rows)" if isinstance(rows, int) else ""
-    compared = f"{metric.n:,} {field}s {when} compared with {against}"
+    said = f"{metric.n:,} {compared(field)} {when} compared with {against}"
     if kind == RECURRENCE[1:]:
-        return f"{compared}: evidence this strong appears without drift once in {value}."
-    return f"{compared}: {_MEASURED[kind]} {value}."
+        return f"{said}: evidence this strong appears without drift once in {value}."
+    return f"{said}: {_MEASURED[kind]} {value}."
 
 
 def _brief(metric: WindowMetric) -> Brief | None:

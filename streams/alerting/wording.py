@@ -10,6 +10,7 @@ from typing import Any
 from inferwatch.schemas.alerts import State, Transition
 from inferwatch.schemas.baselines import CANARY
 from inferwatch.schemas.comparisons import Baseline, Change, Comparison
+from inferwatch.schemas.drift_fields import FIELDS, GIVEN, text_of
 from inferwatch.schemas.event_rules import EVENT
 from inferwatch.schemas.explanation import Brief, Share
 from inferwatch.schemas.rules import BLIND, RECURRENCE, Bound, Rule
@@ -202,13 +203,22 @@ def subject(metric: str) -> str:
     if metric in SUBJECTS:
         return SUBJECTS[metric]
     if metric.startswith(CANARY):
-        return f"{metric.split('.')[1].capitalize()}s of a canary differ from its control"
+        return f"{compared(metric.split('.')[1]).capitalize()} of a canary differ from its control"
     if metric.startswith("drift."):
         what = metric.removeprefix("drift.").rpartition(".")[0]
-        if what in ("input", "output"):
-            return f"{what.capitalize()}s differ from the reference"
+        if what in FIELDS:
+            return f"{compared(what).capitalize()} differ from the reference"
         return f"{SUBJECTS_OF_COLUMNS.get(what, what)} differs from the reference"
     return metric
+
+
+def compared(field: str) -> str:
+    """Return what the drift of a field compares.
+
+    >>> compared("input"), compared("output_given_input")
+    ('inputs', 'outputs given their inputs')
+    """
+    return "outputs given their inputs" if field == GIVEN else f"{field}s"
 
 
 def percent(share: float) -> str:
@@ -228,27 +238,28 @@ def group(brief: Brief, field: str, words: int = 3) -> str:
     """
     if not brief.new.proven:
         return ""
-    named = ", ".join(brief.keywords[:words]) or f"{field}s unlike those of the reference"
-    return f"New: {named} ({_share(brief.new, field)})"
+    named = ", ".join(brief.keywords[:words]) or f"{text_of(field)}s unlike those of the reference"
+    return f"New: {named} ({_share(brief.new, text_of(field))})"
 
 
 def findings(brief: Brief, field: str) -> tuple[str, ...]:
     """Return what an explanation says, one plain sentence a line: what is new, in which segments, what is gone."""
-    lines = [group(brief, field, 5) or f"No group of new {field}s stands out; the examples are the least usual ones."]
+    texts = f"{text_of(field)}s"
+    lines = [group(brief, field, 5) or f"No group of new {texts} stands out; the examples are the least usual ones."]
     lines += [
-        f"{one.dimension} {one.value}: {percent(one.share)} of its {one.rows:,} {field}s are new, "
+        f"{one.dimension} {one.value}: {percent(one.share)} of its {one.rows:,} {texts} are new, "
         f"{percent(one.elsewhere)} elsewhere"
         for one in brief.segments
     ]
     if brief.gone.low >= NOTABLE:
-        named = ", ".join(brief.gone_keywords) or f"{field}s of the reference"
+        named = ", ".join(brief.gone_keywords) or f"{texts} of the reference"
         gone = percent(brief.gone.value)
-        lines.append(f"Gone: {named} ({gone} of the reference's {field}s, {_between(brief.gone)})")
+        lines.append(f"Gone: {named} ({gone} of the reference's {texts}, {_between(brief.gone)})")
     return (*lines, *([f"({brief.note})"] if brief.note else []))
 
 
-def _share(share: Share, field: str) -> str:
-    return f"{percent(share.value)} of {field}s, {_between(share)}"
+def _share(share: Share, text: str) -> str:
+    return f"{percent(share.value)} of {text}s, {_between(share)}"
 
 
 def _between(share: Share) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from inferwatch.schemas.alerts import State
 from inferwatch.schemas.baselines import CANARY
 from inferwatch.schemas.clock import Clock
+from inferwatch.schemas.drift_fields import FIELDS
 from inferwatch.schemas.errors import NotFound
 from inferwatch.schemas.event_rules import EVENT
 from inferwatch.schemas.explanation import Brief
@@ -205,7 +206,7 @@ class Incidents:
         """Return whether the window's vectors, which a picture is drawn from, are still there."""
         family, _, field = episode.metric.rpartition(".")[0].partition(".")
         window = episode.opened.window
-        if family != "drift" or field not in ("input", "output") or window is None or not detail.get("reference"):
+        if family != "drift" or field not in FIELDS or window is None or not detail.get("reference"):
             return False
         rows = self._store.query(
             "SELECT 1 FROM embeddings_raw WHERE application = {application:String} AND field = {field:String} "

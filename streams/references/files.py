@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from inferwatch.detectors.base import Encoder
+from inferwatch.detectors.drift import given
+from inferwatch.schemas.drift_fields import GIVEN, texts_of
 from inferwatch.schemas.errors import InvalidRecord, Misconfigured
 from inferwatch.schemas.settings import Settings
 from inferwatch.streams.encoding import Texts
@@ -52,8 +54,8 @@ def rows_of(
         if entry.log.application != application:
             found.refused["another application"] += 1
             continue
-        if not _text(entry, field).strip():
-            found.refused[f"no {field}"] += 1
+        if missing := next((text for text in texts_of(field) if not _text(entry, text).strip()), ""):
+            found.refused[f"no {missing}"] += 1
             continue
         key = entry.log.conversation_id or f"\0{entry.log.id}"
         ranked = (hashlib.blake2b(entry.log.id.encode(), digest_size=8).digest(), entry)
@@ -67,8 +69,9 @@ def rows_of(
     kept = sorted(chosen.values(), key=lambda one: one[0])[:rows]
     entries = [entry for _, entry in kept]
     texts = Texts(encoder, SILENT)
-    texts.add(_text(entry, field) for entry in entries)
-    vectors = texts.gather([_text(entry, field) for entry in entries]).vectors
+    texts.add(_text(entry, text) for entry in entries for text in texts_of(field))
+    encoded = {text: texts.gather([_text(entry, text) for entry in entries]).vectors for text in texts_of(field)}
+    vectors = given.rest(encoded["output"], encoded["input"]) if field == GIVEN else encoded[field]
     good = [place for place in range(len(entries)) if np.isfinite(vectors[place]).all()]
     if len(good) < len(entries):
         found.refused["encoder failed"] = len(entries) - len(good)

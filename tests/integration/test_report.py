@@ -51,12 +51,16 @@ def fill(store: ClickHouseStore, at: datetime, count: int, *, changed: bool) -> 
     }
     store.insert("inferences_raw", pa.table(rows), token=f"rows {at}")
     vectors = rng.standard_normal((count, 16)).astype(np.float32) + (2 if changed else 0)
-    encoded = common | {
-        "field": ["input"] * count,
-        "encoder_revision": ["enc-1"] * count,
-        "vector": vector_array(vectors / np.linalg.norm(vectors, axis=1, keepdims=True)),
-    }
-    store.insert("embeddings_raw", pa.table(encoded), token=f"vectors {at}")
+    for field in FIELDS:
+        encoded = common | {
+            "field": [field] * count,
+            "encoder_revision": ["enc-1"] * count,
+            "vector": vector_array(vectors / np.linalg.norm(vectors, axis=1, keepdims=True)),
+        }
+        store.insert("embeddings_raw", pa.table(encoded), token=f"vectors {field} {at}")
+
+
+FIELDS = ("input", "output_given_input")
 
 
 @pytest.fixture
@@ -65,8 +69,9 @@ def configured(store: ClickHouseStore, tmp_path: Path) -> Path:
     fill(store, START, 200, changed=False)
     fill(store, START + HOUR, 100, changed=True)
     references = References(store, SystemClock())
-    references.build("shop", "input", START, START + HOUR)
-    references.promote("shop", "input", "baseline", 1)
+    for field in FIELDS:
+        references.build("shop", field, START, START + HOUR)
+        references.promote("shop", field, "baseline", 1)
     window = Window(START + HOUR, START + 2 * HOUR)
     found = Publication(window, 0, 100, 0, (WindowMetric(window, SeriesKey("shop"), "inferences", 100, 100, 100),))
     store.insert("window_metrics_raw", found.metric_rows(START), token="metrics")
@@ -74,7 +79,7 @@ def configured(store: ClickHouseStore, tmp_path: Path) -> Path:
     store.close()
     config = tmp_path / "c.yaml"
     dsn = store.settings.dsn.get_secret_value()
-    config.write_text(f"store: {{dsn: '{dsn}'}}\ndrift: {{fields: [input], window_rows: 80}}\n")
+    config.write_text(f"store: {{dsn: '{dsn}'}}\ndrift: {{fields: [{', '.join(FIELDS)}], window_rows: 80}}\n")
     return config
 
 
@@ -95,6 +100,7 @@ def test_it_says_what_changed_in_a_file_that_loads_nothing(
     assert code == 0, said
     lines = said.splitlines()
     assert lines[0].endswith("shop, 2026-03-01 01:00 to 2026-03-01 02:00 UTC (80 rows) against baseline v1 (200 rows)")
+    assert {"Embedding drift of inputs", "Embedding drift of outputs given their inputs"} <= set(lines)
     assert "Drift of latency_ms" in lines
     assert "Drift of input_chars" in lines
     assert not {"Drift of model", "Drift of toxicity.input"} & set(lines)

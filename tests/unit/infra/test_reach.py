@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from inferwatch.detectors.drift.result import LEAST_P
 from inferwatch.infra import catalogue, reach
+from inferwatch.schemas.drift_fields import FIELDS
 from inferwatch.schemas.rules import Condition, Rule
 from inferwatch.schemas.settings import DriftSettings, WindowSettings
 
 METRICS = [
-    *catalogue.metrics(["toxicity.output", "hallucination"], ["input", "output"]),
+    *catalogue.metrics(["toxicity.output", "hallucination"], FIELDS),
     *catalogue.column_metrics(["toxicity.output"], ["input"], ["latency_ms", "model", "scores"]),
 ]
 

@@ -276,6 +276,20 @@ def test_drift_shows_the_rows_the_test_named_in_its_order(store: ClickHouseStore
     )
 
 
+def test_the_drift_of_outputs_given_their_inputs_shows_outputs(store: ClickHouseStore) -> None:
+    fill(store, [shop(place) for place in range(40)])
+    detail = {"examples": ["id-7"], "reference": "baseline v2", "n_reference": 1000, "explanation": EXPLAINED}
+    name = "drift.output_given_input.p_value"
+    note = told(
+        store, rule(name, "<= 0.01"), WindowMetric(NOW, SeriesKey("shop"), name, 0.001, 500, 900, detail=detail)
+    )
+    assert note.title.startswith("Outputs given their inputs differ from the reference (solar panels")
+    assert "500 outputs given their inputs between 14:00 and 14:15 UTC on 1 March compared" in note.summary
+    assert note.findings[0].endswith("(11 % of outputs, 95 % interval 8 to 14 %)")
+    assert note.examples[0].startswith("“answer 7")
+    assert note.picture.endswith("/explanation.svg")
+
+
 def test_the_recurrence_of_drift_is_told_as_how_often_it_happens_without(store: ClickHouseStore) -> None:
     detail = {"reference": "baseline v2", "n_reference": 1000, "since": "2026-03-01T13:15:00+00:00"}
     series, name = SeriesKey("shop"), "drift.input.recurrence"
