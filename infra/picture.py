@@ -27,6 +27,8 @@ TYPES = {"svg": "image/svg+xml", "png": "image/png"}
 # Okabe and Ito 2008: told apart with any colour vision, and by shape and lightness too.
 _REFERENCE, _WINDOW, _NEW, _INK, _FAINT = "#a6adb4", "#0072b2", "#d55e00", "#1d2329", "#5b636b"
 _INCHES, _DPI = (10.0, 5.4), 130
+_TITLE_CHARS = 80
+"""So many of usual width fill a line; a longer title is smaller."""
 _STYLE: dict[str, Any] = {
     "font.family": ["DejaVu Sans"],
     "font.size": 10,
@@ -145,7 +147,9 @@ def _frame(axes: Axes, across: str, up: str) -> None:
 
 def _head(figure: Any, explanation: Explanation) -> None:
     said = group(explanation.brief, explanation.field) or f"No group of new {text_of(explanation.field)}s stands out"
-    figure.text(0.05, 0.945, _plain(said, 90), size=14, weight="bold", color=_INK, va="center")
+    title = _plain(said, 90)
+    size = min(14, 14 * _TITLE_CHARS / max(1, len(title)))
+    figure.text(0.05, 0.945, title, size=size, weight="bold", color=_INK, va="center")
     when = between(explanation.window.start, explanation.window.end)
     what = f"{explanation.application}, {compared(explanation.field)} {when}, against {explanation.reference}"
     figure.text(0.05, 0.892, _plain(what, 130), size=9.5, color=_FAINT, va="center")
