@@ -3,8 +3,9 @@
 Most of what an output's vector says is what was asked. Where questions vary, that is noise to a test that looks for
 another way of answering, and where they change it is a change that the inputs show already. What is left of the output
 beside its projection on the input, ``o - (o . i) i``, varies half as much between the answers of one model (AlpacaEval,
-ten models: .49 to .55 of the variance), and a model's manner is still in it. Nothing is learned, so that any encoder's
-vectors will do. It is as conditional as a projection can be: not independent of the input, only less dependent.
+ten models: .49 to .55 of the variance, ``tests.bench.drift.given``), and a model's manner is still in it. Nothing is
+learned, so that any encoder's vectors will do. It is as conditional as a projection can be: not independent of the
+input, only less dependent.
 
 References:
     Frisch and Waugh 1933, Partial time regressions as compared with individual trends, Econometrica 1 (what is left
