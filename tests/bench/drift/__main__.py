@@ -22,6 +22,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "speed": ("--rows", "200", "--rounds", "1", "--rival-rounds", "1"),
     "false_alarms": ("--windows", "4", "--rival-windows", "2"),
     "power": ("--references", "3", "--repeats", "2", "--groups", "4"),
+    "given": ("--windows", "4"),
     "delay": ("--streams", "1", "--slow-streams", "1", "--equal-streams", "2", "--online", "0"),
     "told": ("--windows", "20000", "--streams", "50"),
     "year": ("--years", "1", "--days", "2"),
@@ -53,12 +54,15 @@ def main() -> None:
     )
     if options.output == FOLDER:
         report.main()
-    if count := read("power", options.output).get("count"):
-        print(
-            f"power: at least the best rival's in {count['plain']} of {count['scenarios']} scenarios as the numbers "
-            f"stand, not significantly less in {count['not_lower']}; the line counts the latter",
-            flush=True,
-        )
+    power = read("power", options.output)
+    for key, fields in (("count", "by the default fields"), ("count_with_given", "with output_given_input")):
+        if count := power.get(key):
+            print(
+                f"power, {fields}: at least the best rival's in {count['plain']} of {count['scenarios']} scenarios as "
+                f"the numbers stand, not significantly less in {count['not_lower']}; the line counts the latter, by "
+                "the default fields",
+                flush=True,
+            )
     print(json.dumps(summary(SUMMARY, options.output)), flush=True)
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")

@@ -50,6 +50,14 @@ def p_values(vectors: F32, task: tuple[Rows, int]) -> F64:
     return Own(vectors[reference]).p_values([vectors[rows] for rows in null])
 
 
+def rates(values: F64) -> dict[str, dict[str, dict[str, float]]]:
+    """Return level -> size -> how often the (references, sizes) p-values are at most that."""
+    return {
+        str(level): {str(n): rate(int((values[:, at] <= level).sum()), len(values)) for at, n in enumerate(SIZES)}
+        for level in LEVELS
+    }
+
+
 def rival_rates(population: Rows, windows: int, rivals: Rivals) -> dict[str, dict[str, dict[str, float]]]:
     """Return method -> size -> how often its default rule says drift."""
     found: dict[str, dict[str, dict[str, float]]] = {method: {} for method in rivals.methods}
@@ -88,14 +96,8 @@ def main() -> None:
         for name, population in (("real", pool.outputs), ("synthetic", pool.synthetic)):
             values = np.array(each(p_values, pool.vectors, [(population, at) for at in range(options.windows)]))
             print(f"{name}: {options.windows} references", flush=True)
-            own = {
-                str(level): {
-                    str(n): rate(int((values[:, at] <= level).sum()), options.windows) for at, n in enumerate(SIZES)
-                }
-                for level in LEVELS
-            }
             theirs = rival_rates(population, options.rival_windows, rivals) if name == "real" else {}
-            found[name] = {NAME: own, "rivals": theirs}
+            found[name] = {NAME: rates(values), "rivals": theirs}
         rest = {"versions": rivals.versions, "missing": rivals.missing}
     far = worst(found)
     print(f"furthest from {LEVELS[0]}: {far['rate']:.4f} [{far['low']:.4f}, {far['high']:.4f}] at n = {far['n']}")

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inferwatch.detectors.base import F32
+from inferwatch.detectors.drift.given import rest
 from inferwatch.detectors.encoder.build import build_models
 from inferwatch.detectors.encoder.built import models_folder
 from inferwatch.detectors.encoder.load import load_encoder
@@ -40,13 +41,14 @@ class Pool:
     """All vectors that windows are drawn from, and what each row is.
 
     Attributes:
-        vectors: (N, dim) float32: the outputs, then the distinct inputs, then the synthetic rows.
+        vectors: (N, dim) float32: the outputs, the distinct inputs, the synthetic rows, the outputs given their inputs.
         table: (generators, prompts) row of each output.
         generators: their names.
         inputs: (prompts,) row of each prompt's input.
         sources: (prompts,) which of the five collections a prompt is from.
         synthetic: rows of a mixture of clusters.
         novel: rows of one further cluster, which that mixture lacks.
+        given: (generators, prompts) row of each output given its input (``detectors.drift.given``).
         revision: of the encoder.
         file: first characters of the data file's SHA-256.
     """
@@ -58,6 +60,7 @@ class Pool:
     sources: npt.NDArray[np.str_]
     synthetic: Rows
     novel: Rows
+    given: Rows
     revision: str
     file: str
 
@@ -65,6 +68,11 @@ class Pool:
     def outputs(self) -> Rows:
         """The rows of all outputs."""
         return self.table.ravel()
+
+    def of_fields(self, rows: Rows) -> tuple[Rows, ...]:
+        """Return ``rows``, and where they are of outputs those of the same outputs given their inputs."""
+        outputs = rows.max(initial=0) < self.table.size
+        return (rows, self.given.ravel()[rows]) if outputs else (rows,)
 
     def of(self, generator: str) -> Rows:
         """Return the rows of a generator's outputs, by prompt."""
@@ -105,15 +113,17 @@ def load(file: Path) -> Pool:
     with np.load(kept) as vectors:
         outputs, inputs = vectors["outputs"], vectors["inputs"]
     mixture, novel = synthetic(SYNTHETIC, SYNTHETIC // 4, seed=0)
-    ends = np.cumsum([len(outputs), len(inputs), len(mixture), len(novel)])
+    given = rest(outputs, np.tile(inputs, (len(generators), 1)))
+    ends = np.cumsum([len(outputs), len(inputs), len(mixture), len(novel), len(given)])
     return Pool(
-        np.concatenate([outputs, inputs, mixture, novel]).astype(np.float32),
+        np.concatenate([outputs, inputs, mixture, novel, given]).astype(np.float32),
         np.arange(ends[0]).reshape(len(generators), len(prompts)),
         generators,
         np.arange(ends[0], ends[1]),
         np.array([row["dataset"] for row in first]),
         np.arange(ends[1], ends[2]),
         np.arange(ends[2], ends[3]),
+        np.arange(ends[3], ends[4]).reshape(len(generators), len(prompts)),
         encoder.revision,
         digest,
     )

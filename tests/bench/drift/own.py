@@ -18,6 +18,8 @@ from tests.bench.drift.logs import Rows
 
 F64 = npt.NDArray[np.float64]
 NAME = "inferwatch"
+BOTH = "inferwatch with output_given_input"
+"""The p-value of outputs and that of outputs given their inputs, combined: what the service says with that field on."""
 BUDGET_DAYS = 30
 """``false_alarms: "1 per 30d"``."""
 SIZE: timedelta = WindowSettings().size

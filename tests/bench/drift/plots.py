@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.bench.drift.own import NAME
+from tests.bench.drift.own import BOTH, NAME
 from tests.bench.drift.scenarios import CURVED
 
 Raw = Mapping[str, Any]
@@ -82,7 +82,7 @@ def _curves(raw: Raw, plt: Any) -> None:
         own = sorted((one for one in raw["scenarios"] if one["name"] == name), key=lambda one: float(one["share"]))
         for method in raw["methods"]:
             shares, power = [100 * one["share"] for one in own], [100 * one["power"][method] for one in own]
-            axis.plot(shares, power, marker="o", ms=3, lw=2.5 if method == NAME else 1, label=method)
+            axis.plot(shares, power, marker="o", ms=3, lw=2.5 if method in (NAME, BOTH) else 1, label=method)
         axis.set_xscale("log")
         axis.set_title(f"{kind}: {name}", fontsize=8)
         axis.set_xlabel("contamination, %")
@@ -96,7 +96,7 @@ def _swaps(raw: Raw, plt: Any) -> None:
     own = [one for one in raw["scenarios"] if one["kind"] == "swap" and one["n"] == 100]
     for method in raw["methods"]:
         power = sorted(100 * one["power"][method] for one in own)
-        plt.plot(range(1, len(power) + 1), power, lw=2.5 if method == NAME else 1, label=method)
+        plt.plot(range(1, len(power) + 1), power, lw=2.5 if method in (NAME, BOTH) else 1, label=method)
     plt.xlabel("model swaps at n = 100, each method's hardest first")
     plt.ylabel("found, %")
     plt.legend(fontsize=7)

@@ -5,6 +5,9 @@ statistic over the null windows of the scenario's group and size. What a method'
 part here (that is in ``false_alarms``), so a statistic is judged by how well it separates, not by how it is
 calibrated. Of equal statistics chance decides.
 
+This project comes twice: by its default fields, and where outputs are compared also with ``output_given_input``. The
+rivals take one matrix of vectors, which is that of the outputs.
+
 A scenario is one (kind, pair, n, share). Counted are those in which this project's power is at least that of the best
 rival in it as the numbers stand (``plain``), and those in which it is not significantly less than that best rival's
 (``not_lower``): one-sided exact McNemar test on the same draws, 5 %. The best of several equally good rivals is ahead
@@ -18,17 +21,17 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from inferwatch.detectors.base import F32
-from tests.bench.drift.counting import detected, lower
+from inferwatch.detectors.drift.combination import cauchy
+from tests.bench.drift.counting import Flags, detected, lower
 from tests.bench.drift.logs import DATA, Pool, Rows, load
-from tests.bench.drift.own import NAME, Own
+from tests.bench.drift.own import BOTH, F64, NAME, Own
 from tests.bench.drift.parallel import each
 from tests.bench.drift.results import FOLDER
 from tests.bench.drift.rivals import Request, Rivals
@@ -38,6 +41,7 @@ from tests.bench.machine import machine, write
 LEVEL = 0.05
 SIGNIFICANT = 0.05
 SEED = 20
+OWN = (NAME, BOTH)
 
 
 def windows(draw: Draw) -> list[Rows]:
@@ -50,19 +54,31 @@ def scored(pool: Pool, draws: Sequence[Draw], rivals: Rivals) -> dict[str, list[
     requests = [Request(draw.reference.tolist(), [rows.tolist() for rows in windows(draw)]) for draw in draws]
     answers = rivals.each(requests, do="score", methods=rivals.methods)
     found = {method: [answer[method] for answer in answers] for method in rivals.methods}
-    found[NAME] = each(own_scores, pool.vectors, [(draw.reference, windows(draw)) for draw in draws])
+    own = own_scores(pool, draws)
+    return found | own
+
+
+def own_scores(pool: Pool, draws: Sequence[Draw]) -> dict[str, list[list[float]]]:
+    """Return the same of this project: minus the log of a p-value, which references and sizes have in common."""
+    sides = [[pool.of_fields(rows) for rows in (draw.reference, *windows(draw))] for draw in draws]
+    tasks = [list(field) for one in sides for field in zip(*one, strict=True)]
+    values = iter(each(p_values, pool.vectors, tasks))
+    found: dict[str, list[list[float]]] = {name: [] for name in OWN}
+    for one in sides:
+        fields = np.array([next(values) for _ in one[0]])
+        for name, p in ((NAME, fields[0]), (BOTH, cauchy(fields))):
+            found[name].append((-np.log(p)).tolist())
     return found
 
 
-def own_scores(vectors: F32, rows: tuple[Rows, list[Rows]]) -> list[float]:
-    """Return minus the log of the p-value of each window, which references and sizes have in common."""
-    reference, drawn = rows
-    found = Own(vectors[reference]).p_values([vectors[one] for one in drawn])
-    return [-float(one) for one in np.log(found)]
+def p_values(vectors: F32, rows: list[Rows]) -> F64:
+    """Return the p-value of each window; the first of ``rows`` are the reference's."""
+    reference, *drawn = rows
+    return Own(vectors[reference]).p_values([vectors[one] for one in drawn])
 
 
 def judged(group: Group, draws: Sequence[Draw], scores: dict[str, list[list[float]]]) -> list[dict[str, Any]]:
-    """Return for each scenario of a group every method's power, and how this project's compares."""
+    """Return for each scenario of a group every method's power, and how this project's compares, by ``OWN``."""
     found = []
     for number, scenario in enumerate(group.scenarios):
         flags = {}
@@ -78,10 +94,8 @@ def judged(group: Group, draws: Sequence[Draw], scores: dict[str, list[list[floa
                     changed.append(values[at + list(draw.changed).index(scenario)])
             flags[method] = detected(np.array(null), np.array(changed), LEVEL, seed=number)
         power = {method: float(one.mean()) for method, one in flags.items()}
-        others = [method for method in power if method != NAME]
+        others = [method for method in power if method not in OWN]
         best = max(others, key=power.__getitem__, default=None)
-        worse = 1.0 if best is None else lower(flags[NAME], flags[best])
-        better = {method: lower(flags[method], flags[NAME]) for method in others}
         found.append(
             {
                 "kind": scenario.kind,
@@ -92,26 +106,36 @@ def judged(group: Group, draws: Sequence[Draw], scores: dict[str, list[list[floa
                 "draws": len(flags[NAME]),
                 "power": power,
                 "best_rival": best,
-                "at_least": best is None or power[NAME] >= power[best],
-                "more": best is not None and power[NAME] > power[best],
-                "lower_p": worse,
-                "not_lower": worse > SIGNIFICANT,
-                "significantly_more": max(better.values(), default=1.0) <= SIGNIFICANT,
+                "compared": {name: compared(flags, name, best, others) for name in OWN if name in flags},
             }
         )
     return found
 
 
-def counted(scenarios: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return how many scenarios there are, and in how many this project does at least as well, or better."""
-    ties = Counter(bool(one["at_least"] and not one["more"]) for one in scenarios)
+def compared(flags: Mapping[str, Flags], own: str, best: str | None, others: Sequence[str]) -> dict[str, Any]:
+    """Return how ``own`` compares with the best rival, and whether it finds significantly more than any."""
+    power = {method: float(one.mean()) for method, one in flags.items()}
+    worse = 1.0 if best is None else lower(flags[own], flags[best])
+    better = [lower(flags[method], flags[own]) for method in others]
     return {
-        "scenarios": len(scenarios),
-        "plain": sum(one["at_least"] for one in scenarios),
-        "more": sum(one["more"] for one in scenarios),
-        "ties": ties[True],
-        "not_lower": sum(one["not_lower"] for one in scenarios),
-        "significantly_more": sum(one["significantly_more"] for one in scenarios),
+        "at_least": best is None or power[own] >= power[best],
+        "more": best is not None and power[own] > power[best],
+        "lower_p": worse,
+        "not_lower": worse > SIGNIFICANT,
+        "significantly_more": max(better, default=1.0) <= SIGNIFICANT,
+    }
+
+
+def counted(scenarios: Sequence[dict[str, Any]], own: str = NAME) -> dict[str, Any]:
+    """Return how many scenarios there are, and in how many ``own`` does at least as well, or better."""
+    found = [one["compared"][own] for one in scenarios]
+    return {
+        "scenarios": len(found),
+        "plain": sum(one["at_least"] for one in found),
+        "more": sum(one["more"] for one in found),
+        "ties": sum(one["at_least"] and not one["more"] for one in found),
+        "not_lower": sum(one["not_lower"] for one in found),
+        "significantly_more": sum(one["significantly_more"] for one in found),
     }
 
 
@@ -135,13 +159,14 @@ def main() -> None:
             draws = list(group.draws(SEED))
             here = judged(group, draws, scored(pool, draws, rivals))
             found += here
-            count = counted(here)
-            print(
-                f"{group.name}: at least the best rival in {count['plain']} of {count['scenarios']}, "
-                f"not significantly less in {count['not_lower']}; {time.perf_counter() - start:.0f} s",
-                flush=True,
-            )
-        rest = {"methods": [NAME, *rivals.methods], "versions": rivals.versions, "missing": rivals.missing}
+            for name in OWN:
+                count = counted(here, name)
+                print(
+                    f"{group.name}, {name}: at least the best rival in {count['plain']} of {count['scenarios']}, "
+                    f"not significantly less in {count['not_lower']}; {time.perf_counter() - start:.0f} s",
+                    flush=True,
+                )
+        rest = {"methods": [*OWN, *rivals.methods], "versions": rivals.versions, "missing": rivals.missing}
     write(
         "power",
         {
@@ -153,6 +178,7 @@ def main() -> None:
             "repeats": options.repeats,
             **rest,
             "count": counted(found),
+            "count_with_given": counted(found, BOTH),
             "scenarios": found,
         },
         options.output,

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from tests.bench.drift.own import NAME
+from tests.bench.drift.own import BOTH, NAME
 from tests.bench.drift.plots import plot
 from tests.bench.drift.results import FOLDER
 from tests.bench.report import DOCS, assembled, measured_on, results, table
@@ -107,25 +107,26 @@ def power(raw: Raw) -> str:
         shown = [f"**{percent(mean)}**" if mean == best else percent(mean) for mean in means.values()]
         rows.append((f"{kind}, n = {n}" + (f", {share:.0%}" if share < 1 else ""), f"{len(own)}", *shown))
     short = sorted(
-        (one for one in raw["scenarios"] if one["best_rival"] and not one["at_least"]),
-        key=lambda one: one["power"][NAME] - one["power"][one["best_rival"]],
+        (one for one in raw["scenarios"] if one["best_rival"] and not one["compared"][BOTH]["at_least"]),
+        key=lambda one: one["power"][BOTH] - one["power"][one["best_rival"]],
     )
     losses = [
         (
             f"{one['kind']}: {one['name']}, n = {one['n']}" + (f", {one['share']:.0%}" if one["share"] < 1 else ""),
             percent(one["power"][NAME]),
+            percent(one["power"][BOTH]),
             percent(one["power"][one["best_rival"]]),
             one["best_rival"],
-            f"{one['lower_p']:.3f}",
+            f"{one['compared'][BOTH]['lower_p']:.3f}",
         )
         for one in short[:SHOWN]
     ]
     nulls = [one["null_windows"] for one in raw["scenarios"]]
     least, most = min(nulls), max(nulls)
-    count = raw["count"]
-    others = count["scenarios"] - count["plain"]
+    count, both = raw["count"], raw["count_with_given"]
+    others = both["scenarios"] - both["plain"]
     rest = f" The {len(losses)} with the largest difference:" if others > SHOWN else ""
-    lost = table(("scenario", NAME, "best rival", "which", "p"), losses) if losses else ""
+    lost = table(("scenario", NAME, "with output_given_input", "best rival", "which", "p"), losses) if losses else ""
     return f"""
 ## Power at the same rate of false alarms
 
@@ -134,20 +135,33 @@ threshold. So a difference of a few percent between two methods is chance. Avera
 
 {table(("", "scenarios", *methods), rows)}
 
-Of **{count["scenarios"]}** scenarios, {NAME} finds at least as much as the best rival in it in **{count["plain"]}** as the numbers stand (more in {count["more"]}, as much in {count["ties"]}), and not significantly less
-than that best rival in **{count["not_lower"]}** (one-sided exact McNemar test on the same draws, 5 %); significantly more than every rival in {count["significantly_more"]}. The best of several equally
-good rivals is ahead by chance, which the second count allows for and the first does not.
+Of **{count["scenarios"]}** scenarios, {NAME} finds
+
+- by its default fields at least as much as the best rival in {counts(count)}
+- with `drift.fields: [input, output, output_given_input]` in {counts(both)} There a change of
+  outputs is looked for in both numbers of theirs, combined as in [the test](drift.md#the-test). The rivals take one matrix of vectors, that of the outputs, and are not told the inputs.
+
+"Significantly" is by a one-sided exact McNemar test on the same draws, 5 %. The best of several equally good rivals is ahead by chance, which that count allows for and
+the first does not.
 {chosen_on(raw["scenarios"])}
 
 ![Power over contamination](drift-benchmarks/power.svg)
 
 ![Swaps](drift-benchmarks/swaps.svg)
 
-Behind the best rival as the numbers stand, in {others}.{rest} p is that of the McNemar test.
+With `output_given_input` behind the best rival as the numbers stand, in {others}.{rest} p is that of the McNemar test.
 
 {lost}{missing(raw)}
 
 {versions(raw)}. {measured_on(raw)}"""
+
+
+def counts(count: Mapping[str, int]) -> str:
+    """Say in how many scenarios one side does how well."""
+    return (
+        f"**{count['plain']}** as the numbers stand (more in {count['more']}, as much in {count['ties']}), not significantly less in "
+        f"**{count['not_lower']}**, significantly more than every rival in {count['significantly_more']}."
+    )
 
 
 SHOWN = 20
@@ -162,12 +176,26 @@ def chosen_on(scenarios: Sequence[Raw]) -> str:
     for known in map(set, combinations(models, CHOSEN_ON)):
         others = [one for one in scenarios if not set(re.split(r" -> | \+ ", one["name"])) <= known]
         if others and len(others) < len(scenarios):
-            shares.append(sum(one["at_least"] for one in others) / len(others))
+            shares.append(sum(one["compared"][NAME]["at_least"] for one in others) / len(others))
     if not shares:
         return ""
     return f"""
 Two constants of the test were chosen on swaps among five of these {len(models)} models, beside other data; which five was not noted. Without the changes among five of
-them, whichever those are, it finds at least as much as the best rival in {min(shares):.0%} to {max(shares):.0%} of the scenarios, instead of {sum(one["at_least"] for one in scenarios) / len(scenarios):.0%}."""
+them, whichever those are, it finds by its default fields at least as much as the best rival in {min(shares):.0%} to {max(shares):.0%} of the scenarios, instead of {sum(one["compared"][NAME]["at_least"] for one in scenarios) / len(scenarios):.0%}."""
+
+
+def given(raw: Raw) -> str:
+    left = raw["variance_left"].values()
+    rows = [(n, interval(one), interval(raw["rates"]["0.01"][n])) for n, one in raw["rates"]["0.05"].items()]
+    return f"""
+## Outputs given their inputs
+
+Of the variance of the outputs of a model, {min(left):.0%} to {max(left):.0%} are left without what they share with their inputs ({len(left)} models). False alarms of one window of
+`output_given_input`, of the same draws as above ({raw["windows"]:,} a size); where 5 % is above the interval, it alarms less often than it is asked to:
+
+{table(("n", "at 5 %", "at 1 %"), rows)}
+
+{measured_on(raw)}"""
 
 
 def delay(raw: Raw) -> str:
@@ -288,6 +316,7 @@ One window against a reference of 1,000 rows; the service samples at most `drift
 
 SECTIONS = {
     "false_alarms": false_alarms,
+    "given": given,
     "year": year,
     "power": power,
     "delay": delay,

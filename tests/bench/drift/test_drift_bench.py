@@ -11,6 +11,7 @@ import pytest
 from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
+from inferwatch.detectors.drift.combination import cauchy
 from inferwatch.detectors.drift.scan import Scale, Summary, scan
 from inferwatch.schemas.windows import Window
 from tests.bench.drift import report
@@ -18,7 +19,7 @@ from tests.bench.drift.__main__ import SUMMARY
 from tests.bench.drift.counting import detected, lower, poisson, rate
 from tests.bench.drift.delay import first, sudden
 from tests.bench.drift.logs import Pool, load, synthetic
-from tests.bench.drift.own import NAME, SIZE, SPANS, Own
+from tests.bench.drift.own import BOTH, NAME, SIZE, SPANS, Own
 from tests.bench.drift.power import counted, judged, own_scores, windows
 from tests.bench.drift.results import FOLDER
 from tests.bench.drift.scenarios import BASE, MIXED, VERBOSE, groups
@@ -51,6 +52,7 @@ def pool() -> Pool:
         np.repeat(["helpful", "koala", "vicuna"], [300, 205, 300]),
         at[outputs + PROMPTS : len(rows)],
         at[len(rows) :],
+        at[:outputs].reshape(len(generators), PROMPTS)[:, ::-1],
         "revision",
         "file",
     )
@@ -89,18 +91,35 @@ def test_a_change_is_found_more_often_than_by_a_rival_that_guesses(pool: Pool) -
     group = next(one for one in groups(pool, references=4, repeats=3) if one.name == "synthetic")
     draws = list(group.draws(2))
     rng = np.random.default_rng(0)
-    own = [own_scores(pool.vectors, (draw.reference, windows(draw))) for draw in draws]
-    guessed = [rng.random(len(values)).tolist() for values in own]
-    found = judged(group, draws, {NAME: own, "a guess": guessed})
+    own = own_scores(pool, draws)
+    assert own[BOTH] == own[NAME]  # no outputs
+    guessed = [rng.random(len(values)).tolist() for values in own[NAME]]
+    found = judged(group, draws, own | {"a guess": guessed})
     assert [one["share"] for one in found] == [0.01, 0.02, 0.05, 0.1, 0.2, 0.5]
     half = found[-1]
     assert half["power"][NAME] == 1
-    assert (half["draws"], half["best_rival"], half["at_least"], half["not_lower"]) == (3, "a guess", True, True)
+    assert (half["draws"], half["best_rival"]) == (3, "a guess")
+    assert half["compared"][NAME]["at_least"]
+    assert half["compared"][NAME]["not_lower"]
     count = counted(found)
+    assert counted(found, BOTH) == count
     assert count["scenarios"] == 6
     assert count["plain"] == count["more"] + count["ties"] <= count["not_lower"]
-    reversed_ = judged(group, draws, {NAME: guessed, "the test": own})[-1]
-    assert not reversed_["at_least"]
+    reversed_ = judged(group, draws, {NAME: guessed, "the test": own[NAME]})[-1]
+    assert not reversed_["compared"][NAME]["at_least"]
+
+
+def test_outputs_are_looked_at_by_themselves_and_given_their_inputs(pool: Pool) -> None:
+    group = next(one for one in groups(pool, references=1, repeats=1) if one.name.startswith("swap"))
+    [draw] = group.draws(2)
+    own = own_scores(pool, [draw])
+    found = [
+        Own(pool.vectors[rows[draw.reference]]).p_values([pool.vectors[rows[one]] for one in windows(draw)])
+        for rows in (pool.table.ravel(), pool.given.ravel())
+    ]
+    np.testing.assert_allclose(np.exp(-np.array(own[NAME][0])), found[0], rtol=1e-6)
+    np.testing.assert_allclose(np.exp(-np.array(own[BOTH][0])), cauchy(np.array(found)), rtol=1e-6)
+    assert not np.allclose(own[NAME], own[BOTH])
 
 
 def test_a_sudden_change_is_found_soon(pool: Pool) -> None:
