@@ -148,7 +148,7 @@ def _frame(axes: Axes, across: str, up: str) -> None:
 def _head(figure: Any, explanation: Explanation) -> None:
     said = group(explanation.brief, explanation.field) or f"No group of new {text_of(explanation.field)}s stands out"
     title = _plain(said, 90)
-    size = min(14, 14 * _TITLE_CHARS / max(1, len(title)))
+    size = 14 * min(1.0, _TITLE_CHARS / len(title))
     figure.text(0.05, 0.945, title, size=size, weight="bold", color=_INK, va="center")
     when = between(explanation.window.start, explanation.window.end)
     what = f"{explanation.application}, {compared(explanation.field)} {when}, against {explanation.reference}"

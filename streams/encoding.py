@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from inferwatch.detectors.base import Batch, Encoded, Encoder, Item, encode_all
+from inferwatch.detectors.drift import given
+from inferwatch.schemas.drift_fields import GIVEN, texts_of
 from inferwatch.streams.telemetry import ERRORS, Recorder
 
 logger = logging.getLogger(__name__)
@@ -43,6 +45,11 @@ class Texts:
     def batch(self, items: Sequence[Item]) -> Batch:
         """Return a batch over the vectors there are."""
         return Batch(items, self._index, self._all.vectors)
+
+    def of_field(self, items: Sequence[Item], field: str) -> Encoded:
+        """Return what drift compares of n items whose texts (``drift_texts``) were added; NaN where one is missing."""
+        found = {name: self.gather([text_in(item, name) for item in items]) for name in texts_of(field)}
+        return given.encoded(found["output"], found["input"]) if field == GIVEN else found[field]
 
     def gather(self, texts: Sequence[str]) -> Encoded:
         """Return what is known of n added texts; an empty or lost one has NaN for a vector, an empty one no chunks."""
@@ -88,3 +95,15 @@ class Texts:
             self.lost.setdefault(texts[row], "encoder failed: not finite")
             found.vectors[row] = np.nan
         return found
+
+
+def drift_texts(items: Iterable[Item], field: str) -> Iterator[str]:
+    """Yield the texts that the vectors of a drift field are made from, without the empty ones."""
+    for item in items:
+        yield from filter(None, (text_in(item, name) for name in texts_of(field)))
+
+
+def text_in(item: Item, name: str) -> str:
+    """Return one of an item's texts, empty where it is blank."""
+    text = str(getattr(item, name))
+    return text if text.strip() else ""

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from inferwatch.detectors.base import F32, Detector, Encoded, Encoder, Item, Scores
-from inferwatch.detectors.drift import given
 from inferwatch.schemas.clock import Clock
-from inferwatch.schemas.drift_fields import GIVEN, texts_of
 from inferwatch.schemas.errors import Misconfigured
 from inferwatch.schemas.inference import InferenceLog
 from inferwatch.schemas.settings import BudgetSettings
 from inferwatch.streams.detecting import Detecting
-from inferwatch.streams.encoding import Texts
+from inferwatch.streams.encoding import Texts, drift_texts
 from inferwatch.streams.plans import Plans
 from inferwatch.streams.sampling import NOT_SAMPLED, bands, chance
 from inferwatch.streams.telemetry import SILENT, Recorder
@@ -74,9 +72,7 @@ class Scoring:
     def score(self, logs: Sequence[InferenceLog], items: Sequence[Item]) -> Scored:
         """Score ``items``, whose records are ``logs``; never raises for what an item, detector or encoder does."""
         texts = Texts(self._encoder, self._recorder)
-        read = {text for field in self._fields for text in texts_of(field)}
-        fields = {field: [_text(item, field) for item in items] for field in sorted(read)}
-        also = (text for own in fields.values() for text in own if text)
+        also = (text for field in self._fields for text in drift_texts(items, field))
         found = self._detect(self._always, texts, items, [{} for _ in self._always], also)
         inclusion: dict[str, F32] = {}
         if self._sometimes and items:
@@ -94,10 +90,7 @@ class Scoring:
                 )
             found |= self._detect(self._sometimes, texts, items, passed_over)
         scores = tuple(score for name in self._names for score in found.get(name, ()))
-        encoded = {field: texts.gather(own) for field, own in fields.items()}
-        if GIVEN in self._fields:
-            encoded[GIVEN] = given.encoded(encoded["output"], encoded["input"])
-        return Scored(scores, inclusion, {field: encoded[field] for field in self._fields})
+        return Scored(scores, inclusion, {field: texts.of_field(items, field) for field in self._fields})
 
     def _detect(
         self,
@@ -144,9 +137,3 @@ def _check(detectors: Sequence[Detector], budgets: Mapping[str, BudgetSettings])
                 f"detectors.budgets.{name}.guide must be a score of a detector without a budget ({guides}), "
                 f"got {budget.guide!r}"
             )
-
-
-def _text(item: Item, field: str) -> str:
-    """Return a field's text, empty where it is blank."""
-    text = str(getattr(item, field))
-    return text if text.strip() else ""

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from inferwatch.detectors.base import Encoder
-from inferwatch.detectors.drift import given
-from inferwatch.schemas.drift_fields import GIVEN, texts_of
+from inferwatch.schemas.drift_fields import texts_of
 from inferwatch.schemas.errors import InvalidRecord, Misconfigured
 from inferwatch.schemas.settings import Settings
-from inferwatch.streams.encoding import Texts
+from inferwatch.streams.encoding import Texts, drift_texts, text_in
 from inferwatch.streams.pipeline import Entry, read
 from inferwatch.streams.ports import RawRecord
 from inferwatch.streams.references.sampling import Rows
@@ -54,7 +53,7 @@ def rows_of(
         if entry.log.application != application:
             found.refused["another application"] += 1
             continue
-        if missing := next((text for text in texts_of(field) if not _text(entry, text).strip()), ""):
+        if missing := next((name for name in texts_of(field) if not text_in(entry.item, name)), ""):
             found.refused[f"no {missing}"] += 1
             continue
         key = entry.log.conversation_id or f"\0{entry.log.id}"
@@ -69,9 +68,9 @@ def rows_of(
     kept = sorted(chosen.values(), key=lambda one: one[0])[:rows]
     entries = [entry for _, entry in kept]
     texts = Texts(encoder, SILENT)
-    texts.add(_text(entry, text) for entry in entries for text in texts_of(field))
-    encoded = {text: texts.gather([_text(entry, text) for entry in entries]).vectors for text in texts_of(field)}
-    vectors = given.rest(encoded["output"], encoded["input"]) if field == GIVEN else encoded[field]
+    items = [entry.item for entry in entries]
+    texts.add(drift_texts(items, field))
+    vectors = texts.of_field(items, field).vectors
     good = [place for place in range(len(entries)) if np.isfinite(vectors[place]).all()]
     if len(good) < len(entries):
         found.refused["encoder failed"] = len(entries) - len(good)
@@ -82,7 +81,3 @@ def rows_of(
         (0,) * len(good),
     ).sorted()
     return found
-
-
-def _text(entry: Entry, field: str) -> str:
-    return str(getattr(entry.item, field))

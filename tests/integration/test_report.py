@@ -29,6 +29,7 @@ from tests.integration.test_sql_endpoint import serve
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+FIELDS = ("input", "output_given_input")
 # What Evidently and its libraries warn of while they are imported is theirs.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -58,9 +59,6 @@ def fill(store: ClickHouseStore, at: datetime, count: int, *, changed: bool) -> 
             "vector": vector_array(vectors / np.linalg.norm(vectors, axis=1, keepdims=True)),
         }
         store.insert("embeddings_raw", pa.table(encoded), token=f"vectors {field} {at}")
-
-
-FIELDS = ("input", "output_given_input")
 
 
 @pytest.fixture
