@@ -59,10 +59,11 @@ def main() -> None:
         if count := power.get(key):
             print(
                 f"power, {fields}: at least the best rival's in {count['plain']} of {count['scenarios']} scenarios as "
-                f"the numbers stand, not significantly less in {count['not_lower']}; the line counts the latter, by "
-                "the default fields",
+                f"the numbers stand, not significantly less in {count['not_lower']}",
                 flush=True,
             )
+    if power:
+        print("the line counts those that are not significantly less by the default fields", flush=True)
     print(json.dumps(summary(SUMMARY, options.output)), flush=True)
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")

@@ -80,9 +80,9 @@ def _curves(raw: Raw, plt: Any) -> None:
     wanted = {"source mixture": f"input: others + {CURVED}", "synthetic": "clusters + another"}
     for axis, (kind, name) in zip(axes, wanted.items(), strict=True):
         own = sorted((one for one in raw["scenarios"] if one["name"] == name), key=lambda one: float(one["share"]))
-        for method in raw["methods"]:
+        for method in (one for one in raw["methods"] if one != BOTH):  # no outputs in these
             shares, power = [100 * one["share"] for one in own], [100 * one["power"][method] for one in own]
-            axis.plot(shares, power, marker="o", ms=3, lw=2.5 if method in (NAME, BOTH) else 1, label=method)
+            axis.plot(shares, power, marker="o", ms=3, lw=2.5 if method == NAME else 1, label=method)
         axis.set_xscale("log")
         axis.set_title(f"{kind}: {name}", fontsize=8)
         axis.set_xlabel("contamination, %")

@@ -54,8 +54,7 @@ def scored(pool: Pool, draws: Sequence[Draw], rivals: Rivals) -> dict[str, list[
     requests = [Request(draw.reference.tolist(), [rows.tolist() for rows in windows(draw)]) for draw in draws]
     answers = rivals.each(requests, do="score", methods=rivals.methods)
     found = {method: [answer[method] for answer in answers] for method in rivals.methods}
-    own = own_scores(pool, draws)
-    return found | own
+    return found | own_scores(pool, draws)
 
 
 def own_scores(pool: Pool, draws: Sequence[Draw]) -> dict[str, list[list[float]]]:
@@ -106,17 +105,16 @@ def judged(group: Group, draws: Sequence[Draw], scores: dict[str, list[list[floa
                 "draws": len(flags[NAME]),
                 "power": power,
                 "best_rival": best,
-                "compared": {name: compared(flags, name, best, others) for name in OWN if name in flags},
+                "compared": {name: compared(flags, power, name, best) for name in OWN if name in flags},
             }
         )
     return found
 
 
-def compared(flags: Mapping[str, Flags], own: str, best: str | None, others: Sequence[str]) -> dict[str, Any]:
+def compared(flags: Mapping[str, Flags], power: Mapping[str, float], own: str, best: str | None) -> dict[str, Any]:
     """Return how ``own`` compares with the best rival, and whether it finds significantly more than any."""
-    power = {method: float(one.mean()) for method, one in flags.items()}
     worse = 1.0 if best is None else lower(flags[own], flags[best])
-    better = [lower(flags[method], flags[own]) for method in others]
+    better = [lower(one, flags[own]) for method, one in flags.items() if method not in OWN]
     return {
         "at_least": best is None or power[own] >= power[best],
         "more": best is not None and power[own] > power[best],
