@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from array import array
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ from inferwatch.streams.ports import DeadLetter, RawRecord
 WATCH_SECONDS = 0.1
 """Between two looks whether a run is done: fifty a second would take one part in 500 of what is measured."""
 STUCK = 60.0
-"""Seconds without a commit after which a run is given up."""
+"""Seconds without a commit after which a run is given up, unless it says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +47,15 @@ class Commit:
 
 @dataclass(slots=True)
 class Notes:
-    """What a worker did: when it began to score, and what it stored when (``time.perf_counter``)."""
+    """What a worker did: when it began to score, and what it stored when (``time.perf_counter``).
+
+    ``records`` counts those stored or dead-lettered. A ``commits`` with a ``maxlen`` keeps the last ones alone.
+    """
 
     began: float = 0.0
-    commits: list[Commit] = field(default_factory=list)
+    records: int = 0
     dead_letters: int = 0
-
-    @property
-    def records(self) -> int:
-        """Records stored or dead-lettered so far."""
-        return sum(commit.records for commit in self.commits)
+    commits: deque[Commit] = field(default_factory=deque)
 
     @property
     def seconds(self) -> float:
@@ -79,31 +79,38 @@ class Noting(Pipeline):
     def commit(self, prepared: Prepared) -> tuple[DeadLetter, ...]:
         letters = super().commit(prepared)
         done = self._now.now()
-        # Four bytes a row: what a long run notes must not be taken for the worker's own growth.
         lags = array("f", ((done - entry.log.timestamp).total_seconds() for entry in prepared.entries))
         self._notes.commits.append(Commit(time.perf_counter(), len(prepared.records), lags))
+        self._notes.records += len(prepared.records)
         self._notes.dead_letters += len(letters)
         return letters
 
 
 @contextmanager
-def noted() -> Iterator[Notes]:
-    """Let every worker made inside take notes."""
-    notes = Notes()
+def noted(notes: Notes) -> Iterator[None]:
+    """Let every worker made inside take these notes."""
     assembly.Pipeline = lambda *parts, **named: Noting(notes, *parts, **named)  # type: ignore[assignment, misc]
     try:
-        yield notes
+        yield
     finally:
         assembly.Pipeline = Pipeline  # type: ignore[misc]
 
 
 async def run(
-    settings: Settings, models: assembly.Models, done: Callable[[Notes], bool], *, meanwhile: Sequence[Any] = ()
+    settings: Settings,
+    models: assembly.Models,
+    done: Callable[[Notes], bool],
+    *,
+    meanwhile: Sequence[Any] = (),
+    keep: int | None = None,
+    stuck: float = STUCK,
 ) -> Notes:
     """Run a worker until ``done`` says so; ``meanwhile`` are coroutines that run beside it from when it takes records.
 
+    ``keep`` is how many commits the notes keep, the last ones; by default all, which grow the process as it runs.
+
     Raises:
-        RuntimeError: a minute passed without a commit.
+        RuntimeError: ``stuck`` seconds passed without a commit.
     """
     ready = asyncio.Event()
 
@@ -112,12 +119,13 @@ async def run(
         quiet, before = time.perf_counter(), 0
         while not done(notes):
             await asyncio.sleep(WATCH_SECONDS)
-            if len(notes.commits) != before:
-                quiet, before = time.perf_counter(), len(notes.commits)
-            elif time.perf_counter() - quiet > STUCK:
-                raise RuntimeError(f"nothing was stored for {STUCK:.0f} s after {notes.records} records")
+            if notes.records != before:
+                quiet, before = time.perf_counter(), notes.records
+            elif time.perf_counter() - quiet > stuck:
+                raise RuntimeError(f"nothing was stored for {stuck:.0f} s after {notes.records} records")
 
-    with noted() as notes:
+    notes = Notes(commits=deque(maxlen=keep))
+    with noted(notes):
         work = asyncio.create_task(
             worker.run_worker(settings, ready=lambda _: ready.set(), models=models), name="worker"
         )

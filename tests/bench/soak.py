@@ -48,6 +48,8 @@ LOOKS = 12
 LOAD = 0.5
 BLOCK = 120.0
 CACHE = 5_000
+STUCK = 600.0
+"""Seconds without a commit after which it is given up: the feeder first writes all texts, 10,000 a second."""
 
 
 class _Heap(ctypes.Structure):
@@ -132,6 +134,8 @@ async def soak(
         models,
         lambda notes: bool(fed) and notes.records >= fed[0].sent,
         meanwhile=[sending(), looking()],
+        keep=1,
+        stuck=STUCK,
     )
     return fed[0], samples, looks
 
