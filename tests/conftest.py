@@ -2,14 +2,14 @@
 
 The embedded engine holds one folder per process: one after the other works, two at once do not. ``store`` gives each
 test its own folder and closes it. A test that needs two stores at once opens the second on the same folder with
-another database: ``migrate(settings := store_settings.model_copy(update={"database": "other"}))`` and
-``open_store(settings)``. A store a test opens itself must be closed before the test ends (``with open_store(…)``).
+another database: ``open_store(another("name"))``. A store a test opens itself must be closed before the test ends
+(``with open_store(…)``).
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -22,6 +22,7 @@ from inferwatch.detectors.encoder.built import models_folder
 from inferwatch.infra.clickhouse.migrate import migrate
 from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
 from inferwatch.schemas.settings import RetentionSettings, StoreSettings
+from tests.support.databases import copied
 
 # A busy machine is no reason to fail: examples are judged by what they show, not by how long they took.
 hypothesis.settings.register_profile(
@@ -77,3 +78,9 @@ def store(store_settings: StoreSettings, migrated: Path) -> Iterator[ClickHouseS
     shutil.copytree(migrated, folder, symlinks=True)
     with open_store(store_settings) as opened:
         yield opened
+
+
+@pytest.fixture
+def another(store: ClickHouseStore, store_settings: StoreSettings) -> Callable[[str], StoreSettings]:
+    """Make another empty database of the same folder, by name."""
+    return lambda name: copied(store_settings, name)

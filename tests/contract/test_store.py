@@ -25,6 +25,7 @@ from inferwatch.infra.clickhouse.migrate import migrate
 from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
 from inferwatch.schemas.errors import Misconfigured, Permanent, StoreUnavailable
 from inferwatch.schemas.settings import StoreSettings
+from tests.support.databases import copied
 from tests.support.engine import EngineServer
 
 SERVER = os.environ.get("INFERWATCH_TEST_CLICKHOUSE", "")
@@ -44,9 +45,14 @@ def opened(request: pytest.FixtureRequest) -> Iterator[ClickHouseStore]:
         yield request.getfixturevalue("store")
         return
     embedded: StoreSettings = request.getfixturevalue("store_settings")
-    dsn = SERVER if request.param == "server" else request.getfixturevalue("engine").dsn
-    settings = embedded.model_copy(update={"dsn": SecretStr(dsn), "database": f"inferwatch_test_{uuid4().hex[:12]}"})
-    migrate(settings)
+    own = f"inferwatch_test_{uuid4().hex[:12]}"
+    if request.param == "server":
+        settings = embedded.model_copy(update={"dsn": SecretStr(SERVER), "database": own})
+        migrate(settings)
+    else:
+        first = embedded.model_copy(update={"dsn": SecretStr(request.getfixturevalue("engine").dsn)})
+        migrate(first)  # once: from the second test on there is nothing to do
+        settings = copied(first, own)
     with open_store(settings) as store:
         yield store
     with connect(settings, {}, database=False) as client:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count, pairwise
@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from inferwatch.infra.clickhouse.migrate import migrate
 from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
 from inferwatch.infra.web.queries import overview
 from inferwatch.schemas.alerts import State
@@ -31,6 +30,7 @@ LATENESS = 30.0
 MINUTES = 24
 MINUTE = timedelta(minutes=1)
 DATABASES = count()
+Another = Callable[[str], StoreSettings]
 NUMBERS = "SELECT * EXCEPT (revision, published_at, edition) FROM window_metrics"
 TRANSITIONS = "SELECT * EXCEPT (decided_at) FROM alerts"
 
@@ -133,11 +133,11 @@ def backfill(service: Service, log: dict[int, list[RawRecord]], random: Random) 
     service.finish()
 
 
-def configured(store: StoreSettings, slide: str | None) -> Settings:
+def configured(another: Another, slide: str | None) -> Settings:
     windows = {"size": "10m", "allowed_lateness": f"{LATENESS:.0f}s", "idle_timeout": "2m"}
     return Settings.model_validate(
         {
-            "store": store.model_copy(update={"database": f"backfill_{next(DATABASES)}"}),
+            "store": another(f"backfill_{next(DATABASES)}"),
             "windows": windows | ({"slide": slide} if slide else {}),
             "drift": {"min_rows": 10, "reference_rows": 50},
             "segments": {"dimensions": ["model"]},
@@ -153,7 +153,6 @@ def rows(store: ClickHouseStore, sql: str) -> list[str]:
 
 
 def running(settings: Settings, build: Any) -> Iterator[Service]:
-    migrate(settings.store)
     with open_store(settings.store) as store:
         pipeline = build(store, windows=settings.windows.model_dump(exclude_none=True))
         yield Service(settings, store, pipeline, Topic(dict.fromkeys(range(PARTITIONS), 0)), ManualClock(DAY))
@@ -162,14 +161,12 @@ def running(settings: Settings, build: Any) -> Iterator[Service]:
 @pytest.mark.parametrize("slide", [None, "5m"], ids=["tumbling", "sliding"])
 @examples(max_examples=2, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32))
-def test_backfill_gives_what_live_gave(
-    store_settings: StoreSettings, build: Any, record: Any, slide: str | None, seed: int
-) -> None:
+def test_backfill_gives_what_live_gave(another: Another, build: Any, record: Any, slide: str | None, seed: int) -> None:
     log = log_of(Random(seed), record)
     total = sum(map(len, log.values()))
     found = []
     for how in (live, backfill):
-        for service in running(configured(store_settings, slide), build):
+        for service in running(configured(another, slide), build):
             how(service, log, Random(seed + 1))
             found.append((rows(service.store, NUMBERS), rows(service.store, TRANSITIONS)))
             revised = service.store.query("SELECT countIf(revision > 0) AS n FROM windows").to_pylist()[0]["n"]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inferwatch.infra.clickhouse.store import ClickHouseStore
+from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
 from inferwatch.schemas.clock import ManualClock, SystemClock
 from inferwatch.schemas.errors import StoreUnavailable
 from inferwatch.schemas.metrics import WindowMetric
@@ -175,11 +175,8 @@ def test_late_rows_publish_a_higher_revision_and_are_decided(store: ClickHouseSt
 
 
 def test_a_crash_at_any_insert_changes_no_number(
-    store: ClickHouseStore, failing_at: Any, store_settings: Any, build: Any, record: Any
+    store: ClickHouseStore, failing_at: Any, another: Any, build: Any, record: Any
 ) -> None:
-    from inferwatch.infra.clickhouse.migrate import migrate
-    from inferwatch.infra.clickhouse.store import open_store
-
     words = ["tea", "milk", "bread", "jam", "soup", "rice"]
     rows = [record(n, minute=n / 8, input=f"{words[n % 5]} {words[n * n % 6]} {n % 7}") for n in range(400)]
     put(build(store), rows)
@@ -189,9 +186,7 @@ def test_a_crash_at_any_insert_changes_no_number(
     assert any(key[4] == "drift.input.p_value" and value[0] != "nan" for key, value in expected.items())
     for k in range(1, counting.calls + 1, 3):
         for after in (False, True):
-            other = store_settings.model_copy(update={"database": f"crash_{k}_{after:d}"})
-            migrate(other)
-            with open_store(other) as crashing:
+            with open_store(another(f"crash_{k}_{after:d}")) as crashing:
                 put(build(crashing), rows)
                 with pytest.raises(StoreUnavailable):
                     closer(failing_at(crashing, k, after=after)).flush()

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pytest
 
 from inferwatch.infra.clickhouse.reader import Reader
-from inferwatch.infra.clickhouse.store import ClickHouseStore
+from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
 from inferwatch.schemas.metrics import wilson
 from inferwatch.schemas.rules import Rule
 from inferwatch.schemas.settings import BudgetSettings, Settings
@@ -153,17 +153,12 @@ def test_the_engine_computes_what_the_formulas_say_for_every_series(store: Click
 
 
 def test_with_every_probability_one_the_numbers_are_those_without_a_budget_bit_for_bit(
-    store: ClickHouseStore, store_settings: Any
+    store: ClickHouseStore, another: Any
 ) -> None:
-    from inferwatch.infra.clickhouse.migrate import migrate
-    from inferwatch.infra.clickhouse.store import open_store
-
     rows = some_rows(pi=1)
     rows.store(store)
-    settings = store_settings.model_copy(update={"database": "plain"})
-    migrate(settings)
     rows.pi[:] = 0  # no inclusion is stored
-    with open_store(settings) as plain:
+    with open_store(another("plain")) as plain:
         rows.store(plain)
         without = aggregate(plain, NOW, SETTINGS.segments, THRESHOLDS)
     assert aggregate(store, NOW, SETTINGS.segments, THRESHOLDS) == without

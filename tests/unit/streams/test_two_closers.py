@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from math import isnan
 from typing import Any
 
 import pytest
 
-from inferwatch.infra.clickhouse.migrate import migrate
 from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
 from inferwatch.schemas.clock import ManualClock
-from inferwatch.schemas.settings import Settings, StoreSettings
+from inferwatch.schemas.settings import Settings
 from inferwatch.streams.closing import Closer
 from tests.support.interrupted import Interrupted
 
@@ -54,23 +52,9 @@ def numbers(store: ClickHouseStore) -> dict[tuple[Any, ...], tuple[Any, ...]]:
     return found
 
 
-@pytest.fixture
-def fresh(store_settings: StoreSettings) -> Any:
-    """Open another database of the same folder, by name."""
-
-    @contextmanager
-    def make(name: str) -> Any:
-        settings = store_settings.model_copy(update={"database": name})
-        migrate(settings)
-        with open_store(settings) as opened:
-            yield opened
-
-    return make
-
-
 @pytest.mark.parametrize("late", [False, True], ids=["closing", "revising"])
 def test_stopped_at_any_call_it_shows_no_older_numbers(
-    store: ClickHouseStore, fresh: Any, build: Any, record: Any, late: bool
+    store: ClickHouseStore, another: Any, build: Any, record: Any, late: bool
 ) -> None:
     first = [record(n, minute=n, model="ab"[n % 2]) for n in range(0, 24)]
     # A new segment, so that the numbers of the two cannot fit on each other.
@@ -88,7 +72,7 @@ def test_stopped_at_any_call_it_shows_no_older_numbers(
     k = 0
     while True:
         k += 1
-        with fresh(f"stopped_{k}_{late:d}") as shared:
+        with open_store(another(f"stopped_{k}_{late:d}")) as shared:
             clock = ManualClock(NOW)
             successor = closer(shared, clock)
 
