@@ -24,6 +24,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "power": ("--references", "3", "--repeats", "2", "--groups", "4"),
     "given": ("--windows", "4"),
     "delay": ("--streams", "1", "--slow-streams", "1", "--equal-streams", "2", "--online", "0"),
+    "level": ("--references", "2"),
     "told": ("--windows", "20000", "--streams", "50"),
     "year": ("--years", "1", "--days", "2"),
 }

@@ -265,6 +265,29 @@ ratios since the change may have begun (Page) pages once in {raw["budget_days"]}
 {measured_on(raw)}"""
 
 
+def level(raw: Raw) -> str:
+    def found(one: Raw, at: str) -> tuple[str, ...]:
+        return interval(one[at]["null"]), *(f"{one[at]['within'][n]['rate']:.0%}" for n in ("1", "2", "3"))
+
+    shown = "\n\n".join(
+        f"p-value at most {at}:\n\n"
+        + table(
+            ("sudden", "without the change", "within 1", "within 2", "within 3"),
+            [(name, *found(one, at)) for name, one in raw["found"].items()],
+        )
+        for at in ("0.05", "0.01")
+    )
+    return f"""
+### By the p-values of single windows
+
+A page a month is much to ask. Each window's own `drift.<field>.p_value` says sooner that something has changed, and errs as often as its level, in one of 20 or of 100 windows: to look at, not to be woken by.
+The same changes, windows of {raw["rows"]} rows, {raw["references"]} references of {raw["reference_rows"]:,} rows each. In how many of them one of the first windows with the change is at or below the level:
+
+{shown}
+
+{measured_on(raw)}"""
+
+
 def year(raw: Raw) -> str:
     counts = ", ".join(str(one) for one in raw["pages"])
     poisson = raw["poisson"]
@@ -321,6 +344,7 @@ SECTIONS = {
     "power": power,
     "delay": delay,
     "told": told,
+    "level": level,
     "speed": speed,
 }
 

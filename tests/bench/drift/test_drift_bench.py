@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import norm
-from threadpoolctl import threadpool_limits
 
 from inferwatch.detectors.drift.combination import cauchy
 from inferwatch.detectors.drift.scan import Scale, Summary, scan
@@ -18,6 +16,7 @@ from tests.bench.drift import report
 from tests.bench.drift.__main__ import SUMMARY
 from tests.bench.drift.counting import detected, lower, poisson, rate
 from tests.bench.drift.delay import first, sudden
+from tests.bench.drift.level import p_values, summed_up
 from tests.bench.drift.logs import Pool, load, synthetic
 from tests.bench.drift.own import BOTH, NAME, SIZE, SPANS, Own
 from tests.bench.drift.power import counted, judged, own_scores, windows
@@ -28,13 +27,6 @@ from tests.bench.drift.told import statistics, threshold_of, told
 from tests.bench.parts import summary
 
 PROMPTS = 805
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Matrices this small gain nothing from threads, and lose much to them where other tests run beside."""
-    with threadpool_limits(1):
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +121,19 @@ def test_a_sudden_change_is_found_soon(pool: Pool) -> None:
     nothing, before = first(np.array([31.0, 2, 2, 2]), 30, 1)
     assert nothing is None
     assert before
+
+
+def test_a_change_is_in_the_p_values_of_the_windows_that_hold_it(pool: Pool) -> None:
+    change = (pool.synthetic, pool.novel, 0.5)
+    own = np.array([p_values(pool.vectors, (change, 500, at)) for at in range(3)])
+    assert own.shape == (3, 2, 3)
+    assert (own[:, 1] < 1e-3).all()
+    assert (own[:, 0] > 1e-3).all()
+    found = summed_up(np.array([[[0.5, 0.02, 0.5], [0.5, 0.03, 0.004]], [[0.9, 0.9, 0.9], [0.009, 0.9, 0.9]]]))
+    assert found["0.05"]["null"]["hits"] == 1
+    assert [one["rate"] for one in found["0.05"]["within"].values()] == [0.5, 1, 1]
+    assert [one["rate"] for one in found["0.01"]["within"].values()] == [0.5, 0.5, 1]
+    assert [one["hits"] for one in found["0.001"]["within"].values()] == [0, 0, 0]
 
 
 def test_who_was_told_pages_as_rarely_as_stated_and_finds_what_can_be_told_apart(pool: Pool) -> None:
