@@ -14,7 +14,9 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import scipy.linalg  # noqa: F401 - brings a BLAS of its own, which must be there to be limited
 from pydantic import SecretStr
+from threadpoolctl import threadpool_limits
 
 from inferwatch.detectors.encoder import choose
 from inferwatch.detectors.encoder.build import build_models
@@ -29,6 +31,13 @@ hypothesis.settings.register_profile(
     "inferwatch", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], derandomize=True
 )
 hypothesis.settings.load_profile("inferwatch")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread_for_matrices() -> Iterator[None]:
+    """Matrices as small as those of tests gain nothing from threads, and lose much to them where other tests run."""
+    with threadpool_limits(1, "blas"):
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
