@@ -112,7 +112,7 @@ def power(raw: Raw) -> str:
     )
     losses = [
         (
-            f"{one['kind']}: {one['name']}, n = {one['n']}" + (f", {one['share']:.0%}" if one["share"] < 1 else ""),
+            titled(one),
             percent(one["power"][NAME]),
             percent(one["power"][BOTH]),
             percent(one["power"][one["best_rival"]]),
@@ -154,6 +154,34 @@ With `output_given_input` behind the best rival as the numbers stand, in {others
 {lost}{missing(raw)}
 
 {versions(raw)}. {measured_on(raw)}"""
+
+
+def titled(one: Raw) -> str:
+    """Return a scenario's name."""
+    return f"{one['kind']}: {one['name']}, n = {one['n']}" + (f", {one['share']:.0%}" if one["share"] < 1 else "")
+
+
+def again(raw: Raw) -> str:
+    scenarios = raw["scenarios"]
+    rows, level = [], 0
+    for one in scenarios:
+        power, first = one["power"], one["was_ahead"]
+        level += power[BOTH] >= power[first]
+        best, p = one["best_rival"], one["compared"][BOTH]["lower_p"]
+        rows.append(
+            (titled(one), *map(percent, (power[NAME], power[BOTH], power[first])), first, percent(power[best]), best, f"{p:.3f}")
+        )  # fmt: skip
+    less = sum(not one["compared"][BOTH]["not_lower"] for one in scenarios)
+    mean = {name: sum(one["power"][name] for one in scenarios) / len(scenarios) for name in raw["methods"]}
+    return f"""
+### Those behind, once more
+
+Who is picked for having been behind was so partly by chance. The same {len(scenarios)} scenarios with other draws, {raw["repeats"]} windows each: at least as much as the rival that was ahead above in **{level}**, significantly less than the best of all rivals (picked after the fact) in **{less}**.
+Averages: {", ".join(f"{name} {percent(value)}" for name, value in mean.items())}.
+
+{table(("scenario", NAME, "with output_given_input", "who was ahead", "which", "best rival now", "which", "p"), rows)}{missing(raw)}
+
+{measured_on(raw)}"""
 
 
 def counts(count: Mapping[str, int]) -> str:
@@ -342,6 +370,7 @@ SECTIONS = {
     "given": given,
     "year": year,
     "power": power,
+    "power_again": again,
     "delay": delay,
     "told": told,
     "level": level,

@@ -7,8 +7,8 @@ All windows of one draw face one reference, and all methods get the same rows. I
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -78,6 +78,20 @@ def groups(pool: Pool, *, references: int, repeats: int) -> list[Group]:
     found += [_source_mixture(pool, source, "output", references, repeats) for source in OUTPUT_SOURCES]
     found.append(_synthetic(pool, references, repeats))
     return found
+
+
+def only(known: Sequence[Group], wanted: Set[Scenario]) -> Iterator[Group]:
+    """Yield the groups that have any of the ``wanted`` scenarios, with these alone."""
+
+    def make(group: Group, rng: Rng, changed: bool) -> Draw:
+        draw = group.make(rng, changed)
+        kept = {one: rows for one, rows in draw.changed.items() if one in wanted}
+        sizes = {one.n for one in group.scenarios if one in wanted}
+        return replace(draw, changed=kept, null={n: draw.null[n] for n in draw.null if n in sizes})
+
+    for group in known:
+        if kept := tuple(one for one in group.scenarios if one in wanted):
+            yield replace(group, scenarios=kept, make=partial(make, group))
 
 
 def _split(rng: Rng, prompts: int, reference: int) -> tuple[Rows, Rows]:

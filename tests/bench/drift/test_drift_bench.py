@@ -19,9 +19,9 @@ from tests.bench.drift.delay import first, sudden
 from tests.bench.drift.level import p_values, summed_up
 from tests.bench.drift.logs import Pool, load, synthetic
 from tests.bench.drift.own import BOTH, NAME, SIZE, SPANS, Own
-from tests.bench.drift.power import counted, judged, own_scores, windows
+from tests.bench.drift.power import behind, counted, judged, own_scores, windows
 from tests.bench.drift.results import FOLDER
-from tests.bench.drift.scenarios import BASE, MIXED, VERBOSE, groups
+from tests.bench.drift.scenarios import BASE, MIXED, VERBOSE, groups, only
 from tests.bench.drift.stream import pages, recurrences, totals
 from tests.bench.drift.told import statistics, threshold_of, told
 from tests.bench.parts import summary
@@ -99,6 +99,27 @@ def test_a_change_is_found_more_often_than_by_a_rival_that_guesses(pool: Pool) -
     assert count["plain"] == count["more"] + count["ties"] <= count["not_lower"]
     reversed_ = judged(group, draws, {NAME: guessed, "the test": own[NAME]})[-1]
     assert not reversed_["compared"][NAME]["at_least"]
+
+
+def test_the_scenarios_that_were_behind_are_drawn_again_alone(pool: Pool) -> None:
+    known = groups(pool, references=2, repeats=1)
+    scenarios = [one for group in known for one in group.scenarios]
+    was = [
+        {"kind": one.kind, "name": one.name, "n": one.n, "share": one.share, "best_rival": f"rival {at}"}
+        | {"compared": {BOTH: {"at_least": at % 7}}}
+        for at, one in enumerate(scenarios)
+    ]
+    kept = behind(was)
+    assert kept == {one: f"rival {7 * at}" for at, one in enumerate(scenarios[::7])}
+    taken = list(only(known, kept.keys()))
+    assert [one for group in taken for one in group.scenarios] == scenarios[::7]
+    for group in taken:
+        draw, *nulls = group.draws(1)
+        whole = next(iter(next(one for one in known if one.name == group.name).draws(1)))
+        assert tuple(draw.changed) == group.scenarios
+        assert set(draw.null) == {one.n for one in group.scenarios}
+        assert all((rows == whole.changed[one]).all() for one, rows in draw.changed.items())
+        assert not any(one.changed for one in nulls)
 
 
 def test_outputs_are_looked_at_by_themselves_and_given_their_inputs(pool: Pool) -> None:
