@@ -16,7 +16,7 @@ from kafka.errors import KafkaError
 from pydantic import SecretStr
 
 from inferwatch.infra.clickhouse.migrate import migrate
-from inferwatch.infra.clickhouse.store import ClickHouseStore, open_store
+from inferwatch.infra.clickhouse.store import open_store
 from inferwatch.infra.local.broker import LocalKafka
 from inferwatch.infra.topics import ensure_topics
 from inferwatch.schemas.clock import SystemClock
@@ -128,9 +128,8 @@ def _disturbed(arena: Arena, result: Result, rng: random.Random) -> dict[tuple[i
     result.counts |= {"records": len(workload.records), "faults_over_after_s": round(CLOCK.monotonic() - begun, 1)}
     if producing.refused:
         raise RuntimeError(f"the broker did not take {producing.refused[:3]}")
-    with open_store(arena.settings.store) as store:
-        if stuck := _settle(arena.settings, store):
-            result.verdict.add("stuck", stuck)
+    if stuck := _settle(arena.settings):
+        result.verdict.add("stuck", stuck)
     result.counts["settled_after_s"] = round(CLOCK.monotonic() - begun, 1)
     arena.leave_all()
     result.ended = arena.ended
@@ -144,25 +143,27 @@ def _happen(fault: Fault, arena: Arena, begun: float, rng: random.Random) -> Non
     logger.info("%5.1f s: %s is over", CLOCK.monotonic() - begun, fault.kind)
 
 
-def _settle(settings: Settings, store: ClickHouseStore) -> str:
+def _settle(settings: Settings) -> str:
     """Wait until nothing is left to do; return what is, when it takes too long."""
     deadline = CLOCK.monotonic() + SETTLE_SECONDS
     before = left = "?"
     # Twice in a row: what is asked last may have added to what was asked first.
     while (left or before) and CLOCK.monotonic() < deadline:
-        before, left = left, _left(settings, store)
+        before, left = left, _left(settings)
         if left != before:
             logger.info("left to do: %s", left or "nothing")
         time.sleep(0.3)
     return left
 
 
-def _left(settings: Settings, store: ClickHouseStore) -> str:
+def _left(settings: Settings) -> str:
     try:
-        row = store.query(UNCLOSED, UNTIL).to_pylist()[0]
+        with open_store(settings.store) as store:
+            row = store.query(UNCLOSED, UNTIL).to_pylist()[0]
+            waiting = store.query(OPEN).to_pylist()[0]["n"]
         if row["stored"] != row["closed"]:
             return f"{row['stored']} rows, {row['closed']} of them in windows"
-        if waiting := store.query(OPEN).to_pylist()[0]["n"]:
+        if waiting:
             return f"{waiting} messages wait"
         if behind := lag(settings.kafka):
             return f"{behind} records are not acknowledged by the workers"
