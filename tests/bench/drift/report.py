@@ -176,7 +176,7 @@ def again(raw: Raw) -> str:
     return f"""
 ### Those behind, once more
 
-Who is picked for having been behind was so partly by chance. The same {len(scenarios)} scenarios with other draws, {raw["repeats"]} windows each: at least as much as the rival that was ahead above in **{level}**, significantly less than the best of all rivals (picked after the fact) in **{less}**.
+Who is picked for having been behind was so partly by chance. The same {len(scenarios)} scenarios with other draws (`python -m tests.bench.drift.power --again --repeats {raw["repeats"]}`), {raw["repeats"]} windows each: at least as much as the rival that was ahead above in **{level}**, significantly less than the best of all rivals (picked after the fact) in **{less}**.
 Averages: {", ".join(f"{name} {percent(value)}" for name, value in mean.items())}.
 
 {table(("scenario", NAME, "with output_given_input", "who was ahead", "which", "best rival now", "which", "p"), rows)}{missing(raw)}
