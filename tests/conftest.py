@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 
 import hypothesis
 import pytest
-import scipy.linalg  # noqa: F401 - brings a BLAS of its own, which must be there to be limited
 from pydantic import SecretStr
 from threadpoolctl import threadpool_limits
 
@@ -36,6 +36,7 @@ hypothesis.settings.load_profile("inferwatch")
 @pytest.fixture(scope="session", autouse=True)
 def one_thread_for_matrices() -> Iterator[None]:
     """Matrices as small as those of tests gain nothing from threads, and lose much to them where other tests run."""
+    import_module("scipy.linalg")  # brings a BLAS of its own, which must be there to be limited
     with threadpool_limits(1, "blas"):
         yield
 

@@ -178,7 +178,8 @@ def main() -> None:
             draws = list(group.draws(SEED_AGAIN if options.again else SEED))
             here = judged(group, draws, scored(pool, draws, rivals))
             for scenario, one in zip(group.scenarios, here, strict=True):
-                one |= {"was_ahead": ahead[scenario]} if options.again else {}
+                if scenario in ahead:
+                    one["was_ahead"] = ahead[scenario]
             found += here
             for name in OWN:
                 count = counted(here, name)
@@ -188,6 +189,9 @@ def main() -> None:
                     flush=True,
                 )
         rest = {"methods": [*OWN, *rivals.methods], "versions": rivals.versions, "missing": rivals.missing}
+    if not options.again:
+        # It would be about scenarios that were behind in the result that is replaced.
+        (options.output / "power_again.json").unlink(missing_ok=True)
     write(
         "power_again" if options.again else "power",
         {

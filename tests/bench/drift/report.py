@@ -163,10 +163,10 @@ def titled(one: Raw) -> str:
 
 def again(raw: Raw) -> str:
     scenarios = raw["scenarios"]
-    rows, level = [], 0
+    rows, kept_up = [], 0
     for one in scenarios:
         power, first = one["power"], one["was_ahead"]
-        level += power[BOTH] >= power[first]
+        kept_up += power[BOTH] >= power[first]
         best, p = one["best_rival"], one["compared"][BOTH]["lower_p"]
         rows.append(
             (titled(one), *map(percent, (power[NAME], power[BOTH], power[first])), first, percent(power[best]), best, f"{p:.3f}")
@@ -176,7 +176,7 @@ def again(raw: Raw) -> str:
     return f"""
 ### Those behind, once more
 
-Who is picked for having been behind was so partly by chance. The same {len(scenarios)} scenarios with other draws (`python -m tests.bench.drift.power --again --repeats {raw["repeats"]}`), {raw["repeats"]} windows each: at least as much as the rival that was ahead above in **{level}**, significantly less than the best of all rivals (picked after the fact) in **{less}**.
+Who is picked for having been behind was so partly by chance. The same {len(scenarios)} scenarios with other draws (`python -m tests.bench.drift.power --again --repeats {raw["repeats"]}`), {raw["repeats"]} windows each: at least as much as the rival that was ahead above in **{kept_up}**, significantly less than the best of all rivals (picked after the fact) in **{less}**.
 Averages: {", ".join(f"{name} {percent(value)}" for name, value in mean.items())}.
 
 {table(("scenario", NAME, "with output_given_input", "who was ahead", "which", "best rival now", "which", "p"), rows)}{missing(raw)}
