@@ -11,8 +11,8 @@ is known how texts of all kinds vary (``variety``, covariance V), as against tho
   the reference happens to lack. A model's style remains.
 
 Each is blind to what the other sees. Both are quadratic, so that their null follows as the first one's does (``null``).
-For another encoder's vectors V would cost power, never false alarms: the moments are measured. They are right on
-average over references, not far out in the tail of each: pooled windows, which are asked about that, do without.
+For another encoder's vectors V would cost power, never false alarms: the moments are measured. Pooled windows, which
+are asked for chances of 1e-5, do without manner: of few rows, it errs several times as often as that.
 
 References:
     Goeman, van de Geer and van Houwelingen 2006, Testing against a high dimensional alternative, JRSS B 68.

@@ -4,7 +4,8 @@ The form is ``T = sum_ij a_i a_j h(x_i, x_j)`` over the rows of both sides, wher
 the source, ``a = 1/n`` for the n rows of the window and ``-1/m`` for the m of the reference. Its first three
 cumulants follow from six moments of h, but for a term of order n^-5, at every n: small windows, clusters and
 duplicates are in them. A Pearson III distribution (a shifted gamma) with these cumulants gives the p-value. It is
-exact for a kernel of rank one, close for any other, and has the right kind of tail, which permutations cannot reach.
+exact for a kernel of rank one, close for any other, and has a tail, which permutations cannot reach. How much too
+light that is beyond 1 % for a kernel whose directions count unequally, ``far_tail`` knows.
 
 References:
     Pearson 1959, Note on an approximation to the distribution of non-central chi-squared, Biometrika 46.
@@ -23,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaincc
 
+from inferwatch.detectors.drift.far_tail import FarTail
 from inferwatch.detectors.drift.result import LEAST_P
 
 _NOTHING = 1e-9
@@ -85,7 +87,7 @@ def mean_and_deviation(known: Moments, window: float, reference: float) -> tuple
     return second * known.size, sqrt(2 * (second**2 - fourth) * square + fourth * known.spread)
 
 
-def tail(statistic: float, known: Moments, window: float, reference: float) -> float:
+def tail(statistic: float, known: Moments, window: float, reference: float, far: FarTail | None = None) -> float:
     """Return the chance that T is at least ``statistic`` without any change, in [1e-12, 1].
 
     Args:
@@ -93,6 +95,7 @@ def tail(statistic: float, known: Moments, window: float, reference: float) -> f
         known: the kernel's moments.
         window: how many independent rows the window is worth.
         reference: and the reference.
+        far: how much heavier than Pearson III's the far tail is; without it, it is not.
     """
     if known.size <= _NOTHING:
         return 1.0 if statistic <= _NOTHING else LEAST_P
@@ -110,5 +113,8 @@ def tail(statistic: float, known: Moments, window: float, reference: float) -> f
     # By Cauchy and Schwarz the cycle is at least square^2 / size, which its estimate may miss.
     skewness = max(cumulant, 8 * second**3 * square**2 / known.size) / deviation**3
     shape = 4 / skewness**2
-    scaled = shape + (statistic - mean) / deviation * sqrt(shape)
-    return float(max(gammaincc(shape, max(scaled, 0.0)), LEAST_P))
+    deviations = (statistic - mean) / deviation
+    found = float(gammaincc(shape, max(shape + deviations * sqrt(shape), 0.0)))
+    if far is not None:
+        found *= far.factor(deviations)
+    return min(max(found, LEAST_P), 1.0)

@@ -122,12 +122,13 @@ class SpectralTest:
     def pooled(self, reference: Reference, whitened: F64, rows: int) -> float:
         """Return the p-value of several windows together from the sum of their ``Spectrum.whitened``; NaN if few.
 
-        It is that of the whitened distance alone. A scan asks for chances of 1e-5, and so far out those of the other
-        two, which add up few directions, hang on rows of kinds that a reference has one or two of by luck.
+        It is that of the whitened distance, and of content where the reference is large (``Spectrum.chances``). A scan
+        asks for chances of 1e-5, and so far out that of manner, which looks along the quietest directions, hangs on
+        rows of kinds that a reference lacks by luck.
         """
         if min(rows, len(reference.vectors)) < self.min_rows:
             return nan
-        return self.prepare(reference).p_value(whitened, rows, overdispersion=reference.dispersion, alone=True)
+        return self.prepare(reference).p_value(whitened, rows, overdispersion=reference.dispersion, pooled=True)
 
     def shift(self, reference: Reference, whitened: F64, rows: int) -> Distance:
         """Return how far the mean of ``rows`` > 0 rows is from the reference."""

@@ -13,6 +13,7 @@ from scipy.linalg import solve_triangular
 
 from inferwatch.detectors.base import F32
 from inferwatch.detectors.drift.combination import cauchy
+from inferwatch.detectors.drift.far_tail import FarTail, weights
 from inferwatch.detectors.drift.features import FeatureMap
 from inferwatch.detectors.drift.forms import content, manner
 from inferwatch.detectors.drift.null import Moments, average, mean_and_deviation, moments, tail
@@ -21,6 +22,9 @@ from inferwatch.detectors.drift.scan import Distance
 from inferwatch.detectors.drift.variety import agrees
 
 MOST_FOLDS, ROWS_A_FOLD = 10, 25
+POOLED_CONTENT = 2500
+"""Rows of a reference from which on pooled windows are looked at for content, too. The more rows, the more directions
+the whitened distance adds up, and the less it sees of new content; with fewer it finds no less by itself."""
 _LEAST_VARIANCE = 1e-9
 
 
@@ -95,10 +99,20 @@ class Whitening:
 
 @dataclass(frozen=True, eq=False)
 class Form:
-    """The quadratic form ``|w @ factor|^2`` of whitened coordinates w, (D,), beside their own; ``factor`` is (D, k)."""
+    """The form ``|w @ factor|^2`` of whitened coordinates w, (D,); ``factor`` is (D, k), or None for ``|w|^2``."""
 
-    factor: F32
+    factor: F32 | None
     moments: Moments
+    far: FarTail
+
+    def p_values(self, shifts: F64, windows: npt.NDArray[Any], reference: float) -> list[float]:
+        """Return the p-value of each of (k, D) ``shifts``; arguments as of ``Spectrum.chances``."""
+        # Of few shifts, converting the factor to double precision would cost many times the product.
+        seen = shifts if self.factor is None else (shifts.astype(np.float32) @ self.factor).astype(np.float64)
+        return [
+            tail(statistic, self.moments, n, reference, self.far)
+            for statistic, n in zip(np.einsum("ij,ij->i", seen, seen), windows, strict=True)
+        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +125,8 @@ class Spectrum:
     Attributes:
         revision: names the feature map; sums of features of another revision mean something else.
         rows: how many the reference has.
-        forms: what the shift of one window is looked at by beside its whitened distance (``forms``).
+        distance: what every shift is looked at by: how long it is, whitened.
+        content, manner: and by what is known of how texts vary (``forms``); None where that is of other vectors.
         norm: mean squared norm of the reference's plain columns.
     """
 
@@ -119,8 +134,9 @@ class Spectrum:
     rows: int
     features: FeatureMap
     whitening: Whitening
-    moments: Moments
-    forms: tuple[Form, ...]
+    distance: Form
+    content: Form | None
+    manner: Form | None
     norm: float
 
     @classmethod
@@ -138,20 +154,31 @@ class Spectrum:
         plain, known = mapped.plain, variety
         if ridge is None or known is None or not agrees(sums.covariance[plain, plain], known):
             known = None
-        found = []
-        for fold in np.array_split(order, min(MOST_FOLDS, max(2, len(rows) // ROWS_A_FOLD))):
+        folds = np.array_split(order, min(MOST_FOLDS, max(2, len(rows) // ROWS_A_FOLD)))
+        measured: list[list[Moments]] = []
+        products: list[Any] = [0.0] * 3
+        for fold in folds:
             others = sums.without(rows[fold])
             whitening = Whitening.of(others, share)
             held_out = whitening(rows[fold])
             seen = [
-                held_out,
-                *(held_out @ factor for factor in _factors(whitening, others.covariance, known, plain, len(rows))),
+                held_out if factor is None else held_out @ factor
+                for factor in _factors(whitening, others.covariance, known, plain, len(rows))
             ]
-            found.append([moments(one @ one.T) for one in seen])
+            measured.append([moments(one @ one.T) for one in seen])
+            for place, one in enumerate(seen):
+                apart = one - one.mean(axis=0)
+                products[place] = products[place] + apart.T @ apart
         whitening = Whitening.of(sums, share)
-        own, *of_forms = [average(one) for one in zip(*found, strict=True)]
-        forms = map(Form, _factors(whitening, sums.covariance, known, plain, len(rows)), of_forms)
-        return cls(revision, len(rows), mapped, whitening, own, tuple(forms), mean_norm(rows, mapped))
+        factors = _factors(whitening, sums.covariance, known, plain, len(rows))
+        forms = []
+        for factor, of_folds, product in zip(factors, zip(*measured, strict=True), products, strict=False):
+            own = average(of_folds)
+            far = FarTail.of(weights(product / (len(rows) - len(folds)), own.square))
+            forms.append(Form(factor, own, far))
+        distance, *further = forms
+        of_content, of_manner = further or (None, None)
+        return cls(revision, len(rows), mapped, whitening, distance, of_content, of_manner, mean_norm(rows, mapped))
 
     def whitened(self, total: F64, rows: int) -> F64:
         """Return the sum of the (D,) coordinates of ``rows`` rows from the sum of their features."""
@@ -167,55 +194,51 @@ class Spectrum:
         """Return ``d' (S + r I)^-1 d`` of the sum of the coordinates of ``rows`` rows."""
         return float(whitened @ whitened) / rows**2
 
-    def p_value(self, whitened: F64, rows: int, *, overdispersion: float = 1.0, alone: bool = False) -> float:
+    def p_value(self, whitened: F64, rows: int, *, overdispersion: float = 1.0, pooled: bool = False) -> float:
         """Return the p-value of the sum of the coordinates of ``rows`` rows; NaN without rows.
 
-        ``alone`` is that of the whitened distance, without ``forms``.
+        ``pooled`` is as of ``chances``.
         ``overdispersion`` says how much more the mean of a window varies than that of independent rows
         (``homogeneity.dispersion``). That of one window holds for any number of them pooled.
         """
         if not rows:
             return nan
         worth = np.array([rows / overdispersion])
-        return float(self.chances(whitened[None, :] / rows, worth, self.rows, alone=alone)[0])
+        return float(self.chances(whitened[None, :] / rows, worth, self.rows, pooled=pooled)[0])
 
-    def chances(self, shifts: F64, windows: npt.NDArray[Any], reference: float, *, alone: bool = False) -> F64:
+    def chances(self, shifts: F64, windows: npt.NDArray[Any], reference: float, *, pooled: bool = False) -> F64:
         """Return the (k,) p-values of (k, D) differences of mean coordinates.
 
         Args:
             shifts: the differences.
             windows: (k,) how many independent rows each window is worth.
             reference: and the reference.
-            alone: whether the whitened distance is looked at without ``forms``.
+            pooled: whether chances are asked for that are as small as those of a scan; ``manner`` is left out then,
+                and ``content`` of a reference of fewer than ``POOLED_CONTENT`` rows.
         """
-        forms = () if alone else self.forms
-        each = [(shifts, self.moments), *((shifts @ form.factor, form.moments) for form in forms)]
-        return cauchy(
-            np.array(
-                [
-                    [tail(statistic, known, n, reference) for statistic, n in zip(squares, windows, strict=True)]
-                    for squares, known in ((np.einsum("ij,ij->i", seen, seen), known) for seen, known in each)
-                ]
-            )
-        )
+        without_content = pooled and self.rows < POOLED_CONTENT
+        forms = (self.distance, None if without_content else self.content, None if pooled else self.manner)
+        return cauchy(np.array([form.p_values(shifts, windows, reference) for form in forms if form is not None]))
 
     def shift(self, whitened: F64, rows: int, *, overdispersion: float = 1.0) -> Distance:
         """Return how far the mean of ``rows`` > 0 rows is, in units of the noise of one row in any direction."""
-        usual, error = mean_and_deviation(self.moments, rows / overdispersion, self.rows)
+        usual, error = mean_and_deviation(self.distance.moments, rows / overdispersion, self.rows)
         noise = overdispersion / rows + 1 / self.rows
         return Distance(self.statistic(whitened, rows) - usual, error**2, noise)
 
 
-def _factors(whitening: Whitening, covariance: F64, variety: F64 | None, plain: slice, rows: int) -> tuple[F32, ...]:
-    """Return the factors of ``forms``, in single precision: a reference is kept ready with them.
+def _factors(
+    whitening: Whitening, covariance: F64, variety: F64 | None, plain: slice, rows: int
+) -> tuple[F32 | None, ...]:
+    """Return the factors of all forms, in single precision: a reference is kept ready with them.
 
     ``rows`` is that of the whole reference also without a fold: with another ridge the moments are of another form.
     """
     if variety is None or whitening.root is None:
-        return ()
+        return (None,)
     root = whitening.root
     found = content(root, variety, plain), manner(root, variety, plain, covariance, rows)
-    return tuple(factor.astype(np.float32) for factor in found)
+    return (None, *(factor.astype(np.float32) for factor in found))
 
 
 def mean_norm(rows: F64, mapped: FeatureMap) -> float:

@@ -51,7 +51,7 @@ class Own:
     def p_values(self, windows: Sequence[F32]) -> F64:
         """Return the p-value of each window: what ``p_value`` says, without its effect and witness."""
         totals = [self.features(window).sum(axis=0, dtype=np.float64) for window in windows]
-        return self._chances(np.array(totals), np.array([len(window) for window in windows]), alone=False)
+        return self._chances(np.array(totals), np.array([len(window) for window in windows]), pooled=False)
 
     def features(self, rows: F32) -> F32:
         """Return the (n, D) features whose sums are pooled."""
@@ -59,13 +59,13 @@ class Own:
 
     def tails(self, totals: F64, counts: Rows) -> F64:
         """Return the (looks,) p-values of (looks, D) sums of the features of so many rows: ``pooled``, at once."""
-        return self._chances(totals, counts, alone=True)
+        return self._chances(totals, counts, pooled=True)
 
-    def _chances(self, totals: F64, counts: Rows, *, alone: bool) -> F64:
+    def _chances(self, totals: F64, counts: Rows, *, pooled: bool) -> F64:
         spectrum = self._test.prepare(self._reference)
         few = min(counts.min(initial=len(self._reference.vectors)), len(self._reference.vectors)) < self._test.min_rows
         shifts = spectrum.whitening(totals / np.maximum(counts, 1)[:, None])
-        found = spectrum.chances(shifts, counts, spectrum.rows, alone=alone)
+        found = spectrum.chances(shifts, counts, spectrum.rows, pooled=pooled)
         return np.where(few & (counts < self._test.min_rows), nan, found)
 
     def pooled(self, total: F64, rows: int) -> float:

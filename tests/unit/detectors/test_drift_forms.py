@@ -10,9 +10,11 @@ from scipy.stats import norm
 
 from inferwatch.detectors.base import F32
 from inferwatch.detectors.drift.combination import DEPENDENCE, cauchy
+from inferwatch.detectors.drift.far_tail import FarTail
 from inferwatch.detectors.drift.reference import Reference
 from inferwatch.detectors.drift.result import F64
 from inferwatch.detectors.drift.spectral import SpectralTest
+from inferwatch.detectors.drift.spectrum import POOLED_CONTENT
 from inferwatch.detectors.drift.variety import agrees, loadings_of, packaged
 
 TOPICS = 24
@@ -75,7 +77,8 @@ def test_the_level_is_kept_where_the_variety_of_texts_counts(n: int) -> None:
     p = []
     for _ in range(40):
         test, base = SpectralTest(variety=True), reference(texts(rng, 250, USUAL))
-        assert test.prepare(base).forms
+        assert test.prepare(base).content
+        assert test.prepare(base).manner
         p += [test.compare(base, texts(rng, n, USUAL)).p_value for _ in range(3)]
     # Three windows share a reference, so that 120 are worth less than 120.
     for level in (0.05, 0.2, 0.5):
@@ -122,18 +125,43 @@ def test_the_variety_counts_for_vectors_of_its_encoder_only() -> None:
     assert not agrees(covariance(rotated), loadings)
     assert not agrees(covariance(own[:, :32]), loadings)
     assert not agrees(covariance(np.repeat(own[:1], 9, axis=0)), loadings)
-    assert SpectralTest().prepare(reference(own)).forms
-    assert not SpectralTest(variety=False).prepare(reference(own)).forms
-    assert not SpectralTest().prepare(reference(rotated)).forms
+    assert SpectralTest().prepare(reference(own)).content
+    assert not SpectralTest(variety=False).prepare(reference(own)).content
+    assert not SpectralTest().prepare(reference(rotated)).content
 
 
-def test_windows_are_pooled_by_the_whitened_distance_alone() -> None:
+@pytest.mark.parametrize(("rows", "forms"), [(300, 1), (POOLED_CONTENT, 2)])
+def test_pooled_windows_are_looked_at_for_content_by_large_references_and_never_for_manner(
+    rows: int, forms: int
+) -> None:
     rng = np.random.default_rng(10)
-    base, window = reference(texts(rng, 300, USUAL)), texts(rng, 100, slice(0, 40))
-    three, one = SpectralTest(), SpectralTest(variety=False)
-    total = three.prepare(base).whitened(three.compare(base, window).total, len(window))
-    assert three.pooled(base, total, len(window)) == one.compare(base, window).p_value
-    assert three.compare(base, window).p_value != one.compare(base, window).p_value
+    base, window = reference(texts(rng, rows, USUAL)), texts(rng, 100, slice(0, 40))
+    test = SpectralTest()
+    spectrum = test.prepare(base)
+    whitened = spectrum.whitened(test.compare(base, window).total, len(window))
+    each = [
+        form.p_values(whitened[None, :] / len(window), np.array([len(window)]), rows)
+        for form in (spectrum.distance, spectrum.content, spectrum.manner)
+        if form is not None
+    ]
+    assert len(each) == 3
+    assert test.pooled(base, whitened, len(window)) == cauchy(np.array(each[:forms]))[0]
+    assert test.compare(base, window).p_value == cauchy(np.array(each))[0]
+
+
+def test_the_far_tail_of_a_form_is_that_of_new_rows_not_of_the_reference_alone() -> None:
+    rng = np.random.default_rng(12)
+    everyone = texts(rng, 4000, slice(0, 100))
+    spectrum = SpectralTest().prepare(reference(everyone[:500]))
+    whitened = spectrum.whitening(spectrum.features(everyone[500:]))
+    for form in (spectrum.distance, spectrum.content, spectrum.manner):
+        assert form is not None
+        seen = whitened if form.factor is None else whitened @ form.factor
+        true = FarTail.of(np.maximum(np.linalg.eigvalsh(np.cov(seen.T)), 0))
+        for deviations in (4, 8):
+            assert math.log(form.far.factor(deviations)) == pytest.approx(
+                math.log(true.factor(deviations)), rel=0.4, abs=0.1
+            )
 
 
 def test_loadings_are_those_of_the_covariance() -> None:
