@@ -64,13 +64,16 @@ def plot(found: Mapping[str, Raw], folder: Path) -> None:
         plt.legend(fontsize=7)
         save("delay")
     if raw := found.get("year"):
-        pages = raw["pages"]
-        plt.bar(range(1, len(pages) + 1), pages)
-        plt.axhline(raw["budget"], color="black", ls="--", lw=1, label="budget")
-        plt.axhline(raw["mean"], color="tab:red", lw=1, label="mean")
-        plt.xlabel("year, each with a reference of its own")
-        plt.ylabel("pages")
-        plt.legend(fontsize=7)
+        sides = raw["by_reference_rows"]
+        _, axes = plt.subplots(1, len(sides), sharey=True)
+        for axis, (rows, one) in zip(axes, sides.items(), strict=True):
+            axis.bar(range(1, len(one["pages"]) + 1), one["pages"])
+            axis.axhline(raw["budget"], color="black", ls="--", lw=1, label="budget")
+            axis.axhline(one["mean"], color="tab:red", lw=1, label="mean")
+            axis.set_title(f"references of {int(rows):,} rows", fontsize=8)
+            axis.set_xlabel("year, each with a reference of its own")
+        axes[0].set_ylabel("pages")
+        axes[0].legend(fontsize=7)
         save("year")
 
 
