@@ -86,7 +86,7 @@ class Whitening:
 
     def quickly(self, features: F64) -> F32:
         """Return the coordinates in single precision."""
-        centred = (features - self.centre).astype(np.float32)
+        centred = np.subtract(features, self.centre, dtype=np.float32, casting="same_kind")
         return centred if self.root is None else centred @ self.inverse
 
     def __call__(self, features: F64) -> F64:
