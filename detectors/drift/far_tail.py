@@ -22,9 +22,9 @@ from scipy.special import gammaincc, gammainccinv, log_ndtr
 from inferwatch.detectors.drift.result import F64
 
 NEAR = 0.01
-"""A p-value larger than this stays as it is: three cumulants are enough."""
+"""Where a large window's p-value is larger than this, it stays as it is: three cumulants are enough."""
 _POINTS = 1 - np.geomspace(0.99, 1e-3, 64)
-"""Saddle points, as shares of the pole: the last is beyond any p-value that is given."""
+"""Saddle points, as shares of the pole at 1/2: the last is beyond any p-value that is given."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +45,11 @@ class FarTail:
             return cls(np.zeros(1), np.zeros(1))
         weights = weights / heaviest
         size, square, cube = (float((weights**power).sum()) for power in (1, 2, 3))
-        at = _POINTS[:, None] / 2
-        left = 1 - 2 * at * weights
+        left = 1 - _POINTS[:, None] * weights
         generating = -0.5 * np.log(left).sum(axis=1)
         statistics, curvature = (weights / left).sum(axis=1), 2 * np.square(weights / left).sum(axis=1)
-        root = np.sqrt(2 * (at[:, 0] * statistics - generating))
-        exact = log_ndtr(-root - np.log(at[:, 0] * np.sqrt(curvature) / root) / root)
+        root = np.sqrt(_POINTS * statistics - 2 * generating)
+        exact = log_ndtr(-root - np.log(_POINTS / 2 * np.sqrt(curvature) / root) / root)
         deviations = (statistics - size) / np.sqrt(2 * square)
         shape = square**3 / (2 * cube**2)
         by_three = gammaincc(shape, shape + deviations * np.sqrt(shape))

@@ -154,25 +154,25 @@ class Spectrum:
         plain, known = mapped.plain, variety
         if ridge is None or known is None or not agrees(sums.covariance[plain, plain], known):
             known = None
-        folds = np.array_split(order, min(MOST_FOLDS, max(2, len(rows) // ROWS_A_FOLD)))
-        measured: list[list[Moments]] = []
-        products: list[Any] = [0.0] * 3
-        for fold in folds:
-            others = sums.without(rows[fold])
-            whitening = Whitening.of(others, share)
-            held_out = whitening(rows[fold])
-            seen = [
-                held_out if factor is None else held_out @ factor
-                for factor in _factors(whitening, others.covariance, known, plain, len(rows))
-            ]
-            measured.append([moments(one @ one.T) for one in seen])
-            for place, one in enumerate(seen):
-                apart = one - one.mean(axis=0)
-                products[place] = products[place] + apart.T @ apart
         whitening = Whitening.of(sums, share)
         factors = _factors(whitening, sums.covariance, known, plain, len(rows))
+        folds = np.array_split(order, min(MOST_FOLDS, max(2, len(rows) // ROWS_A_FOLD)))
+        measured = []
+        sizes = [rows.shape[1] if factor is None else factor.shape[1] for factor in factors]
+        products = [np.zeros((size, size)) for size in sizes]
+        for fold in folds:
+            others = sums.without(rows[fold])
+            without = Whitening.of(others, share)
+            held_out = without(rows[fold])
+            seen = [
+                held_out if factor is None else held_out @ factor
+                for factor in _factors(without, others.covariance, known, plain, len(rows))
+            ]
+            measured.append([moments(one @ one.T) for one in seen])
+            for product, one in zip(products, seen, strict=True):
+                product += Sums.of(one).products
         forms = []
-        for factor, of_folds, product in zip(factors, zip(*measured, strict=True), products, strict=False):
+        for factor, of_folds, product in zip(factors, zip(*measured, strict=True), products, strict=True):
             own = average(of_folds)
             far = FarTail.of(weights(product / (len(rows) - len(folds)), own.square))
             forms.append(Form(factor, own, far))
