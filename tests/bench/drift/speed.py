@@ -7,7 +7,8 @@ and one prediction, permutations as by default. Every method has a process of it
 memory is its own; all get all cores. A method that has not answered after ``--limit`` seconds is stopped, and so
 reported.
 
-    python -m tests.bench.drift.speed [--rows 5000] [--rounds 3] [--limit 120] [--data FILE] [--output DIR]
+    python -m tests.bench.drift.speed [--rows 5000] [--rounds 5] [--rival-rounds 2] [--limit 120]
+                                      [--data FILE] [--output DIR]
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rows", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rival-rounds", type=int, default=1)
+    parser.add_argument("--rival-rounds", type=int, default=2)
     parser.add_argument("--limit", type=float, default=120, help="seconds after which a method is stopped")
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--output", type=Path, default=FOLDER)
